@@ -1,0 +1,113 @@
+package adaptertest
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/callnorm/callnorm/adapters"
+	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/testing/protocmp"
+)
+
+// checkPure checks that the same delivery means the same again and side by side, and that nobody touches it.
+func checkPure(t *testing.T, adapter adapters.Adapter, cases []Case) {
+	for _, c := range cases {
+		before := slices.Clone(c.Delivery.Body)
+		first := outcomeOf(adapter, c.Delivery)
+		var side [4]any
+		var wait sync.WaitGroup
+		for i := range side {
+			wait.Go(func() { side[i] = outcomeOf(adapter, c.Delivery) })
+		}
+		wait.Wait()
+		for _, again := range side {
+			if diff := cmp.Diff(first, again, protocmp.Transform()); diff != "" {
+				t.Errorf("%s means something else the next time (-first +next):\n%s", c.Name, diff)
+			}
+		}
+		if !bytes.Equal(before, c.Delivery.Body) {
+			t.Errorf("%s: the adapter changed the body", c.Name)
+		}
+	}
+}
+
+func outcomeOf(adapter adapters.Adapter, d adapters.Delivery) any {
+	result, err := adapters.Normalize(adapter, d)
+	if err != nil {
+		return err.Error()
+	}
+	return Response(result)
+}
+
+// checkHostile checks that damaged and odd variants of each case are either understood or refused with a reason.
+func checkHostile(t *testing.T, adapter adapters.Adapter, cases []Case) {
+	for _, c := range cases {
+		t.Run(c.Name, func(t *testing.T) {
+			body := c.Delivery.Body
+			for _, at := range places(len(body), 200) {
+				Check(t, adapter, withBody(c.Delivery, body[:at]))
+				flipped := slices.Clone(body)
+				flipped[at] ^= 1 << (at % 8)
+				Check(t, adapter, withBody(c.Delivery, flipped))
+			}
+			document, ok := parse(body)
+			if !ok {
+				return
+			}
+			for _, leaf := range leaves(document) {
+				for _, odd := range []string{
+					`null`, `true`, `0`, `-1`, `1e999`, `9223372036854775808`, `1.5`, `""`, `" "`, `"x"`, `[]`, `{}`, `[[]]`,
+					`{"a":{"b":[1,"2",null]}}`, `"\ud834\udd1e"`, `"{\"a\":1}"`, `"[1"`, `"2024-13-45T99:99:99Z"`, `"0001-01-01T00:00:00+23:59"`,
+				} {
+					Check(t, adapter, withBody(c.Delivery, document.with(leaf, odd)))
+				}
+			}
+		})
+	}
+}
+
+// Check checks what must hold for every delivery, however odd: the adapter does not fail, and what it says is consistent.
+func Check(tb testing.TB, adapter adapters.Adapter, d adapters.Delivery) {
+	tb.Helper()
+	result, err := adapters.Normalize(adapter, d)
+	if err == nil {
+		checkResult(tb, result)
+	} else {
+		known := (*adapters.Error)(nil)
+		if !errors.As(err, &known) || known.Reason == callnormv1.FaultReason_FAULT_REASON_UNSPECIFIED ||
+			known.Reason == callnormv1.FaultReason_FAULT_REASON_ADAPTER_FAILED {
+			tb.Errorf("the adapter failed: %v", err)
+		}
+	}
+	if tb.Failed() {
+		tb.Fatalf("body: %.3000q", d.Body)
+	}
+}
+
+// Fuzz is the body of an adapter's fuzz target. The cases are its seeds.
+func Fuzz(f *testing.F, adapter adapters.Adapter) {
+	for _, c := range Cases(f, adapter) {
+		f.Add(c.Delivery.Event, c.Delivery.Body)
+	}
+	f.Fuzz(func(t *testing.T, event string, body []byte) {
+		Check(t, adapter, adapters.Delivery{Provider: adapter.Providers()[0], Event: event, Body: body})
+	})
+}
+
+func withBody(d adapters.Delivery, body []byte) adapters.Delivery {
+	d.Body = body
+	return d
+}
+
+// places returns at most n places that are spread over a body.
+func places(size, n int) []int {
+	var list []int
+	for i := range min(size, n) {
+		list = append(list, i*size/min(size, n))
+	}
+	return list
+}

@@ -1,0 +1,184 @@
+package adaptertest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/callnorm/callnorm/adapters"
+)
+
+// checkLeaves checks that no leaf of a payload vanishes: a mark put into its place must show in what the payload means, unless
+// the path is listed as configuration. The list is checked as well: each line must leave something out.
+func checkLeaves(t *testing.T, adapter adapters.Adapter, cases []Case) {
+	listed := readLeftOut(t)
+	used := make(map[string]bool)
+	reported := make(map[string]bool)
+	const mark = "zq7mark"
+	for _, c := range cases {
+		document, ok := parse(c.Delivery.Body)
+		if !ok {
+			continue
+		}
+		for _, leaf := range leaves(document) {
+			result, err := adapters.Normalize(adapter, withBody(c.Delivery, document.with(leaf, `"`+mark+`"`)))
+			if err != nil || len(result.Outcomes) == 0 || bytes.Contains(Golden(t, Response(result)), []byte(mark)) {
+				continue // what is in quarantine is not lost, either
+			}
+			pattern := covering(listed, leaf.path)
+			used[pattern] = true
+			if path := strings.Join(leaf.path, "."); pattern == "" && !reported[path] {
+				reported[path] = true
+				t.Errorf("%s: %s vanishes without a trace; map it, keep it, or list it in %s", c.Name, path, leftOutFile)
+			}
+		}
+	}
+	for _, pattern := range listed {
+		if !used[pattern] {
+			t.Errorf("%s: %s leaves nothing out", leftOutFile, pattern)
+		}
+	}
+}
+
+func readLeftOut(tb testing.TB) []string {
+	tb.Helper()
+	text, err := os.ReadFile(filepath.Join(folder, leftOutFile))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		tb.Fatal(err)
+	}
+	var list []string
+	for line := range strings.Lines(string(text)) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			list = append(list, line)
+		}
+	}
+	return list
+}
+
+// covering returns the listed pattern that a path lies under.
+func covering(patterns []string, path []string) string {
+	for _, pattern := range patterns {
+		parts := strings.Split(pattern, ".")
+		matches := len(parts) <= len(path)
+		for i := 0; matches && i < len(parts); i++ {
+			matches = parts[i] == "*" || parts[i] == path[i]
+		}
+		if matches {
+			return pattern
+		}
+	}
+	return ""
+}
+
+// node is a JSON value in which members keep their order. A leaf holds its text.
+type node struct {
+	text     string
+	open     byte
+	names    []string
+	children []*node
+}
+
+type leaf struct {
+	path []string // list places are `*`
+	node *node
+}
+
+// parse reads a body as JSON. Forms and damaged bodies are no JSON.
+func parse(body []byte) (*node, bool) {
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	decoder.UseNumber()
+	root, err := parseNode(decoder)
+	if err != nil {
+		return nil, false
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return nil, false
+	}
+	return root, true
+}
+
+func parseNode(decoder *json.Decoder) (*node, error) {
+	token, err := decoder.Token()
+	if err != nil {
+		return nil, err
+	}
+	open, ok := token.(json.Delim)
+	if !ok {
+		text, err := json.Marshal(token)
+		return &node{text: string(text)}, err
+	}
+	n := &node{open: byte(open)}
+	for decoder.More() {
+		if n.open == '{' {
+			name, err := decoder.Token()
+			if err != nil {
+				return nil, err
+			}
+			text, _ := name.(string)
+			n.names = append(n.names, text)
+		}
+		child, err := parseNode(decoder)
+		if err != nil {
+			return nil, err
+		}
+		n.children = append(n.children, child)
+	}
+	_, err = decoder.Token()
+	return n, err
+}
+
+// leaves returns the scalars and the empty objects and lists of a document.
+func leaves(root *node) []leaf {
+	var list []leaf
+	var walk func(n *node, path []string)
+	walk = func(n *node, path []string) {
+		if len(n.children) == 0 {
+			list = append(list, leaf{path: path, node: n})
+			return
+		}
+		for i, child := range n.children {
+			name := "*"
+			if n.open == '{' {
+				name = n.names[i]
+			}
+			walk(child, append(path[:len(path):len(path)], name))
+		}
+	}
+	walk(root, nil)
+	return list
+}
+
+// with returns the document with another text in the place of one leaf.
+func (n *node) with(l leaf, text string) []byte {
+	var b bytes.Buffer
+	n.write(&b, l.node, text)
+	return b.Bytes()
+}
+
+func (n *node) write(b *bytes.Buffer, replaced *node, text string) {
+	switch {
+	case n == replaced:
+		b.WriteString(text)
+	case n.open == 0:
+		b.WriteString(n.text)
+	default:
+		b.WriteByte(n.open)
+		for i, child := range n.children {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			if n.open == '{' {
+				name, _ := json.Marshal(n.names[i]) // a string can always be marshalled
+				b.Write(name)
+				b.WriteByte(':')
+			}
+			child.write(b, replaced, text)
+		}
+		b.WriteByte(n.open + 2) // '{' and '}', '[' and ']' are two apart
+	}
+}

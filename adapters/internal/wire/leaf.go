@@ -1,0 +1,292 @@
+package wire
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
+	"github.com/go-json-experiment/json/jsontext"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+)
+
+// Text reads a text. Numbers and truth values become their literals, null the empty string.
+func (r *Reader) Text() string {
+	v := r.value()
+	switch v.Kind() {
+	case '"':
+		return unquote(v)
+	case '0', 't', 'f':
+		return string(v)
+	case 0, 'n':
+		return ""
+	default:
+		r.keepOdd(v, "is no text")
+		return ""
+	}
+}
+
+// Bool reads a truth value, also one that is written as a text. It returns nil for null and the empty text.
+func (r *Reader) Bool() *bool {
+	v := r.value()
+	word := ""
+	switch v.Kind() {
+	case 't', 'f':
+		word = string(v)
+	case '"':
+		word = strings.ToLower(strings.TrimSpace(unquote(v)))
+		if word == "" {
+			return nil
+		}
+	}
+	if word == "true" || word == "false" {
+		yes := word == "true"
+		return &yes
+	}
+	if r.err == nil {
+		r.keepOdd(v, "is neither true nor false")
+	}
+	return nil
+}
+
+// Int reads a whole number of 32 bits, also one that is written as a text.
+func (r *Reader) Int() *int32 {
+	v, literal := r.number()
+	if literal == "" {
+		return nil
+	}
+	f, err := strconv.ParseFloat(literal, 64)
+	if err != nil || f != math.Trunc(f) || math.Abs(f) > math.MaxInt32 {
+		r.keepOdd(v, "is no whole number of 32 bits")
+		return nil
+	}
+	n := int32(f)
+	return &n
+}
+
+// Duration reads a span of time that is given in a unit, also as a text.
+func (r *Reader) Duration(unit time.Duration) *durationpb.Duration {
+	v, literal := r.number()
+	if literal == "" {
+		return nil
+	}
+	// A year is longer than any call.
+	const longest = float64(366 * 24 * time.Hour)
+	f, err := strconv.ParseFloat(literal, 64)
+	if err != nil || f < 0 || f*float64(unit) > longest {
+		r.keepOdd(v, "is no length of a call")
+		return nil
+	}
+	return durationpb.New(time.Duration(math.Round(f * float64(unit))))
+}
+
+// Time reads a moment: ISO 8601, or the seconds or milliseconds since 1970 as a number or a text (numbers above 10^11 are
+// milliseconds: as seconds they would lie beyond the year 5000). A date and time without an offset is UTC where naiveUTC
+// says so, and otherwise not understood.
+func (r *Reader) Time(naiveUTC bool) *timestamppb.Timestamp {
+	v := r.value()
+	literal := ""
+	switch v.Kind() {
+	case '"':
+		literal = strings.TrimSpace(unquote(v))
+	case '0':
+		literal = string(v)
+	}
+	if literal == "" && (v.Kind() == '"' || v.Kind() == 'n' || r.err != nil) {
+		return nil
+	}
+	if t, ok := parseTime(literal, naiveUTC); ok {
+		return timestamppb.New(t)
+	}
+	if r.err == nil {
+		r.notes.Unmapped(r.Path(), v)
+		r.notes.Warn(callnormv1.WarningKind_WARNING_KIND_UNREADABLE, r.Path(), "the value is no time that can be understood")
+	}
+	return nil
+}
+
+func parseTime(literal string, naiveUTC bool) (time.Time, bool) {
+	if f, err := strconv.ParseFloat(literal, 64); err == nil {
+		if math.Abs(f) > 1e11 {
+			f /= 1e3
+		}
+		if f < 0 || f > 1e11 {
+			return time.Time{}, false
+		}
+		seconds, fraction := math.Modf(f)
+		// A float of this size is good for microseconds.
+		return time.Unix(int64(seconds), int64(math.Round(fraction*1e6))*1e3).UTC(), true
+	}
+	layouts := []string{time.RFC3339Nano, "2006-01-02 15:04:05.999999999Z07:00", "2006-01-02T15:04:05.999999999Z0700"}
+	if naiveUTC {
+		layouts = append(layouts, "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999")
+	}
+	for _, layout := range layouts {
+		if t, err := time.Parse(layout, literal); err == nil && t.Year() >= 1 && t.Year() <= 9999 {
+			return t.UTC(), true
+		}
+	}
+	return time.Time{}, false
+}
+
+// number reads a number, also one that is written as a text, and returns it as it stands and as a literal. The literal is
+// empty for null, the empty text, and what is no number; that is kept.
+func (r *Reader) number() (jsontext.Value, string) {
+	v := r.value()
+	switch v.Kind() {
+	case '0':
+		return v, string(v)
+	case '"':
+		literal := strings.TrimSpace(unquote(v))
+		if literal == "" {
+			return v, ""
+		}
+		if jsontext.Value(literal).Kind() == '0' && jsontext.Value(literal).IsValid() {
+			return v, literal
+		}
+	}
+	if r.err == nil {
+		r.keepOdd(v, "is no number")
+	}
+	return v, ""
+}
+
+// Value reads a value whose type only the customer knows. It returns nil for null.
+func (r *Reader) Value() *callnormv1.Value {
+	v := r.value()
+	switch v.Kind() {
+	case '"':
+		return &callnormv1.Value{Kind: &callnormv1.Value_StringValue{StringValue: unquote(v)}}
+	case 't', 'f':
+		return &callnormv1.Value{Kind: &callnormv1.Value_BoolValue{BoolValue: v.Kind() == 't'}}
+	case '0':
+		if f, ok := exactFloat(string(v)); ok {
+			return &callnormv1.Value{Kind: &callnormv1.Value_NumberValue{NumberValue: f}}
+		}
+		return &callnormv1.Value{Kind: &callnormv1.Value_JsonValue{JsonValue: string(v)}}
+	case '{', '[':
+		return &callnormv1.Value{Kind: &callnormv1.Value_JsonValue{JsonValue: compact(v)}}
+	default:
+		return nil
+	}
+}
+
+// exactFloat returns the number as a double, if a double shows the same digits again. Fifteen significant digits always do.
+func exactFloat(literal string) (float64, bool) {
+	f, err := strconv.ParseFloat(literal, 64)
+	if err != nil {
+		return 0, false
+	}
+	mantissa, _, _ := strings.Cut(strings.ToLower(literal), "e")
+	digits := strings.TrimLeft(strings.NewReplacer("-", "", ".", "").Replace(mantissa), "0")
+	if f == 0 && digits != "" {
+		return 0, false
+	}
+	return f, len(digits) <= 15
+}
+
+// JSON reads any value as JSON text. A text that holds a JSON object or list is taken for that. Null, and objects and lists
+// without content, are the empty string.
+func (r *Reader) JSON() string {
+	v := r.value()
+	if v.Kind() == '"' {
+		if inner := jsontext.Value(strings.TrimSpace(unquote(v))); holdsJSON(inner) {
+			v = inner
+		}
+	}
+	if r.err != nil || v.Kind() == 'n' {
+		return ""
+	}
+	text := compact(v)
+	if text == "{}" || text == "[]" || text == `""` {
+		return ""
+	}
+	return text
+}
+
+// Embedded reads a value that may be written as JSON text within a text: read is called with a reader that stands before the
+// inner value. A text that holds no JSON object or list is kept, and read is not called.
+func (r *Reader) Embedded(read func(*Reader)) {
+	if r.Kind() != '"' {
+		read(r)
+		return
+	}
+	v := r.value()
+	inner := strings.TrimSpace(unquote(v))
+	if inner == "" || inner == "null" {
+		return
+	}
+	if !holdsJSON(jsontext.Value(inner)) || readValue([]byte(inner), r.path, r.notes, read) != nil {
+		r.notes.Unmapped(r.Path(), v)
+		r.notes.Warn(callnormv1.WarningKind_WARNING_KIND_UNREADABLE, r.Path(), "the text holds no JSON object or list")
+	}
+}
+
+func holdsJSON(text jsontext.Value) bool {
+	return len(text) > 0 && (text[0] == '{' || text[0] == '[') && text.IsValid()
+}
+
+// NamedValues reads the members of an object, or a list of {key, value} pairs, both also as JSON within a text.
+func (r *Reader) NamedValues() []*callnormv1.NamedValue {
+	var list []*callnormv1.NamedValue
+	r.Embedded(func(r *Reader) {
+		if r.Kind() == '[' {
+			for range r.Elements() {
+				pair := &callnormv1.NamedValue{}
+				for name := range r.Members() {
+					switch name {
+					case "key", "name":
+						pair.Name = r.Text()
+					case "value":
+						pair.Value = r.Value()
+					}
+				}
+				if pair.GetName() != "" {
+					list = append(list, pair)
+				} else if pair.GetValue() != nil {
+					r.notes.Warn(callnormv1.WarningKind_WARNING_KIND_UNREADABLE, r.Path(), "the value has no name")
+					list = append(list, pair)
+				}
+			}
+			return
+		}
+		for name := range r.Members() {
+			list = append(list, &callnormv1.NamedValue{Name: name, Value: r.Value()})
+		}
+	})
+	return list
+}
+
+// Texts reads a list of texts. Elements that are something else are kept as unmapped.
+func (r *Reader) Texts() []string {
+	var list []string
+	for range r.Elements() {
+		if text := r.Text(); text != "" {
+			list = append(list, text)
+		}
+	}
+	return list
+}
+
+// Placeholder tells whether a text stands for a value instead of being one: `[UUID]`, `{callId}`, `XXXXXXXX`, `<id>`,
+// `null`. Documentation, templates that were never filled in, and redaction leave such texts where ids and numbers belong.
+func Placeholder(text string) bool {
+	text = strings.TrimSpace(text)
+	if text == "" {
+		return true
+	}
+	first, last := text[0], text[len(text)-1]
+	if first == '[' && last == ']' || first == '{' && last == '}' || first == '<' && last == '>' {
+		return true
+	}
+	if strings.Trim(text, "Xx*-_#+ ") == "" {
+		return true
+	}
+	switch strings.ToLower(text) {
+	case "null", "none", "nil", "undefined", "n/a", "redacted", "string", "uuid":
+		return true
+	}
+	return false
+}

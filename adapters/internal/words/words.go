@@ -1,0 +1,63 @@
+// Package words looks up what a provider's words mean. The tables themselves belong to the adapters.
+package words
+
+import (
+	"strings"
+
+	"github.com/callnorm/callnorm/adapters/internal/wire"
+	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
+)
+
+// Table holds the meanings of words, by their plain form (see Plain).
+type Table[M any] struct {
+	// Documented holds the words of the provider's documentation.
+	Documented map[string]M
+	// Seen holds words that the documentation does not name but receivers have met. They count as heuristic.
+	Seen map[string]M
+	// Other is the meaning of words that are in neither.
+	Other M
+}
+
+// Find returns what a word means, and how that was found out. An unknown word is noted under its path; the empty word means
+// nothing and is no word.
+func (t Table[M]) Find(notes *wire.Notes, path, word string) (M, callnormv1.Mapping) {
+	if strings.TrimSpace(word) == "" {
+		var nothing M
+		return nothing, callnormv1.Mapping_MAPPING_UNSPECIFIED
+	}
+	if meaning, mapping, ok := t.Known(word); ok {
+		return meaning, mapping
+	}
+	notes.Warn(callnormv1.WarningKind_WARNING_KIND_UNKNOWN_WORD, path, "the word is not known to this version")
+	return t.Other, callnormv1.Mapping_MAPPING_NONE
+}
+
+// Known returns what a word means, if it is in the table.
+func (t Table[M]) Known(word string) (M, callnormv1.Mapping, bool) {
+	plain := Plain(word)
+	if meaning, ok := t.Documented[plain]; ok {
+		return meaning, callnormv1.Mapping_MAPPING_EXACT, true
+	}
+	if meaning, ok := t.Seen[plain]; ok {
+		return meaning, callnormv1.Mapping_MAPPING_HEURISTIC, true
+	}
+	var nothing M
+	return nothing, callnormv1.Mapping_MAPPING_UNSPECIFIED, false
+}
+
+// Plain returns a word in lower case with single underscores for blanks, hyphens and underscores: providers spell one word
+// in several ways (`no-answer`, `no_answer`, `No Answer`).
+func Plain(word string) string {
+	plain := true
+	for i := range len(word) {
+		if c := word[i]; c != '_' && (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+			plain = false
+			break
+		}
+	}
+	if plain {
+		return word
+	}
+	fields := strings.FieldsFunc(strings.ToLower(word), func(c rune) bool { return c == ' ' || c == '-' || c == '_' })
+	return strings.Join(fields, "_")
+}

@@ -1,0 +1,49 @@
+package store
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+)
+
+// Cursor is a position in the log of one store, with a check value of the entry there. Its text is opaque to everybody
+// else.
+type Cursor struct {
+	// Log identifies the log: another store, or the same one after its backup was restored, has another.
+	Log [8]byte
+	// Position is the last position that was seen.
+	Position Position
+	// Check is the checksum of the entry at Position, 0 at position 0.
+	Check uint32
+}
+
+const (
+	cursorVersion = 1
+	cursorSize    = 1 + 8 + 8 + 4
+)
+
+// String returns the cursor as text without blanks or characters that a URL would escape.
+func (c Cursor) String() string {
+	raw := make([]byte, 0, cursorSize)
+	raw = append(raw, cursorVersion)
+	raw = append(raw, c.Log[:]...)
+	raw = binary.BigEndian.AppendUint64(raw, uint64(c.Position))
+	raw = binary.BigEndian.AppendUint32(raw, c.Check)
+	return base64.RawURLEncoding.EncodeToString(raw)
+}
+
+// ParseCursor reads what String wrote, or returns ErrCursorMalformed.
+func ParseCursor(s string) (Cursor, error) {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(s)
+	if err != nil || len(raw) != cursorSize || raw[0] != cursorVersion {
+		return Cursor{}, ErrCursorMalformed
+	}
+	c := Cursor{
+		Log:      [8]byte(raw[1:9]),
+		Position: Position(binary.BigEndian.Uint64(raw[9:17])),
+		Check:    binary.BigEndian.Uint32(raw[17:21]),
+	}
+	if c.Position < 0 {
+		return Cursor{}, ErrCursorMalformed
+	}
+	return c, nil
+}
