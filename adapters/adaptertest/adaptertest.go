@@ -6,6 +6,7 @@
 //	<case>.json.error     or why it means nothing: reason, path and detail
 //	<case>.json.delivery  optional: the provider, event, query and header that came with the body, as JSON
 //	left_out.txt          the paths of configuration that the adapter leaves out on purpose, one a line, `*` for any name
+//	                      and a leading `**` for any way to them
 //
 // `go test -update` rewrites the goldens and errors, and never an input.
 package adaptertest

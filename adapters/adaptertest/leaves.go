@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/callnorm/callnorm/adapters"
+	"google.golang.org/protobuf/encoding/protojson"
 )
 
 // checkLeaves checks that no leaf of a payload vanishes: a mark put into its place must show in what the payload means, unless
@@ -25,10 +26,17 @@ func checkLeaves(t *testing.T, adapter adapters.Adapter, cases []Case) {
 		if !ok {
 			continue
 		}
-		for _, leaf := range leaves(document) {
+		for _, leaf := range spread(leaves(document), maxLeaves) {
 			result, err := adapters.Normalize(adapter, withBody(c.Delivery, document.with(leaf, `"`+mark+`"`)))
-			if err != nil || len(result.Outcomes) == 0 || bytes.Contains(Golden(t, Response(result)), []byte(mark)) {
+			if err != nil || len(result.Outcomes) == 0 {
 				continue // what is in quarantine is not lost, either
+			}
+			text, err := protojson.Marshal(Response(result))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if bytes.Contains(text, []byte(mark)) {
+				continue
 			}
 			pattern := covering(listed, leaf.path)
 			used[pattern] = true
@@ -60,19 +68,32 @@ func readLeftOut(tb testing.TB) []string {
 	return list
 }
 
-// covering returns the listed pattern that a path lies under.
+// covering returns the listed pattern that a path lies under. A pattern that begins with `**` may begin anywhere in the path.
 func covering(patterns []string, path []string) string {
 	for _, pattern := range patterns {
-		parts := strings.Split(pattern, ".")
-		matches := len(parts) <= len(path)
-		for i := 0; matches && i < len(parts); i++ {
-			matches = parts[i] == "*" || parts[i] == path[i]
+		parts, starts := strings.Split(pattern, "."), 1
+		if parts[0] == "**" {
+			parts, starts = parts[1:], len(path)
 		}
-		if matches {
-			return pattern
+		for start := range starts {
+			if under(parts, path[start:]) {
+				return pattern
+			}
 		}
 	}
 	return ""
+}
+
+func under(pattern, path []string) bool {
+	if len(pattern) > len(path) {
+		return false
+	}
+	for i, part := range pattern {
+		if part != "*" && part != path[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // node is a JSON value in which members keep their order. A leaf holds its text.

@@ -1,6 +1,7 @@
 package synthflow
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -11,16 +12,26 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// payload is the body of a webhook, or the answer of the API.
+// payload is the body of a webhook, or an answer of the API.
 type payload struct {
-	event        string
+	event   string
+	chat    bool // the body is about a chat
+	inbound bool // the body asks how to route a call
+	answer  bool // the body has the members of an API answer
+	listed  bool // and a list of records among them
+	report  report
+	records []*report
+}
+
+// report is what a webhook, or a record of the API, tells about one call.
+type report struct {
+	prefix       string // of the paths of its members
+	callPrefix   string // of the paths of the call's members
+	hasCall      bool   // the call is an object by itself
 	status       string
 	errorMessage string
-	hasCall      bool
 	call         call
-	records      []*call // of an API answer
 	contact      *callnormv1.Contact
-	phoneRaw     string
 	variables    []*callnormv1.NamedValue
 	metadata     []*callnormv1.NamedValue
 	actions      []action
@@ -29,180 +40,233 @@ type payload struct {
 	notes        *wire.Notes
 }
 
-// call is the `call` object of a webhook, or a record of the API.
+// call is the `call` object of a webhook. Records of the API have its members beside the others.
 type call struct {
-	path              string
-	seen              bool // a field of it was there
-	id                string
-	status, endReason string
-	customEndReason   string
-	typeOfCall        string
-	modelID           string
-	timezone          string
-	duration          *durationpb.Duration
-	startTime         *timestamppb.Timestamp
-	leg               callnormv1.CallLeg
-	hasLeg            bool
-	transcript        string
-	recordingID       string
-	recordingURI      string
-	callSID           string
-	externalID        string
-	agents            []string
-	diversion         *callnormv1.PhoneNumber
-	from, to          *callnormv1.PhoneNumber
-	variables         []*callnormv1.NamedValue
-	notes             *wire.Notes
+	told            []string // names of the members that were read
+	id, recordID    string
+	status          string
+	recordStatus    string
+	endReason       string
+	customEndReason string
+	typeOfCall      string
+	campaignType    string
+	modelID         string
+	timezone        string
+	duration        *durationpb.Duration
+	startTime       *timestamppb.Timestamp
+	leg             *callnormv1.CallLeg
+	transcript      string
+	recordingID     string
+	recordingURI    string
+	callSID         string
+	externalID      string
+	agents          []string
+	diversion       *callnormv1.PhoneNumber
+	from, to        *callnormv1.PhoneNumber
+	variables       []*callnormv1.NamedValue
 }
 
 type action struct {
+	path                                                        string
 	key, name, kind, id, workspaceID, description, errorMessage string
-	condition, arguments, result, status                        string
-	values                                                      []*callnormv1.NamedValue
+	condition, arguments, result                                string
+	answered, broken                                            bool                     // it has a result, though it be null; it cannot be read
+	values                                                      []*callnormv1.NamedValue // of a result that is an object
+	value                                                       *callnormv1.Value        // of another result
 	time, naiveTime                                             *timestamppb.Timestamp
 	relevant, beforeCall                                        *bool
-	path                                                        string
 }
 
 type analysis struct {
-	verdicts []verdict
-	feedback map[string]string
-	all      string
+	judgements []judgement // by criterion
+	all        string
 }
 
-type verdict struct {
-	name  string
-	word  string
-	value *callnormv1.Value
+// judgement is what the judge says about one criterion, in one member or two: `steps` and `steps_feedback`.
+type judgement struct {
+	criterion string
+	word      string
+	value     *callnormv1.Value // of a verdict that is no word
+	remark    string
 }
 
 func (p *payload) read(r *wire.Reader) {
-	p.notes = r.Notes()
+	p.report.begin(r)
 	for name := range r.Members() {
 		switch name {
 		case "event", "event_type":
-			p.event = r.Text()
-		case "status":
-			p.status = r.Text()
-		case "error_message":
-			p.errorMessage = r.Text()
-		case "lead":
-			p.readLead(r)
-		case "call":
-			p.hasCall = true
-			p.call.read(r)
-		case "response":
-			for inner := range r.Members() {
-				if inner == "calls" {
-					p.readRecords(r)
-				}
+			if p.event == "" {
+				p.event = r.Word()
 			}
-		case "calls":
-			p.readRecords(r)
-		case "executed_actions":
-			p.readActions(r)
-		case "analysis":
-			r.Embedded(p.analysis.read)
-		case "metadata":
-			p.metadata = append(p.metadata, p.readMetadata(r)...)
-		case "custom_variables":
-			p.variables = append(p.variables, r.NamedValues()...)
-		case "collected_variables":
-			p.readCollected(r)
+		case "call_inbound":
+			p.inbound = true
+		case "chat", "chat_id":
+			p.chat = true
+		case "response", "calls":
+			p.answer = true
 		default:
-			p.call.member(r, name) // a record of the API, posted as it is
+			p.report.member(r, name)
 		}
-	}
-	p.call.notes = p.notes
-	if !p.hasCall && p.call.status == "" {
-		p.call.status, p.status = p.status, ""
 	}
 }
 
-func (p *payload) readLead(r *wire.Reader) {
-	p.contact = &callnormv1.Contact{}
+// readAnswer reads an answer of the API. What stands around the records is noted with the first that tells of a call.
+func (p *payload) readAnswer(r *wire.Reader) {
+	around := r.Notes()
+	for name := range r.Members() {
+		switch name {
+		case "calls":
+			p.readRecords(r, around)
+		case "response":
+			for inner := range r.Members() {
+				if inner == "calls" {
+					p.readRecords(r, around)
+				}
+			}
+		}
+	}
+}
+
+func (p *payload) readRecords(r *wire.Reader, around *wire.Notes) {
+	p.listed = p.listed || r.Kind() == '['
+	for range r.Elements() {
+		if slices.ContainsFunc(p.records, (*report).tells) {
+			r.Fresh()
+		}
+		record := &report{}
+		record.begin(r)
+		for name := range r.Members() {
+			record.member(r, name)
+		}
+		p.records = append(p.records, record)
+	}
+	r.NoteIn(around)
+}
+
+func (p *report) begin(r *wire.Reader) {
+	p.notes = r.Notes()
+	if path := r.Path(); path != "" {
+		p.prefix = path + "."
+	}
+	p.callPrefix = p.prefix
+}
+
+// member reads one member of a webhook or record. The reader keeps what is not read here.
+func (p *report) member(r *wire.Reader, name string) {
+	switch name {
+	case "status":
+		p.status = r.Word()
+	case "error_message":
+		p.errorMessage = r.Text()
+	case "lead":
+		p.readLead(r)
+	case "call":
+		p.hasCall, p.callPrefix = true, p.prefix+"call."
+		for name := range r.Members() {
+			p.call.member(r, name)
+		}
+	case "executed_actions":
+		p.readActions(r)
+	case "analysis":
+		r.Embedded(p.analysis.read)
+	case "metadata":
+		p.readMetadata(r)
+	case "custom_variables":
+		p.variables = append(p.variables, r.NamedValues()...)
+	case "collected_variables":
+		p.readCollected(r)
+	default:
+		p.call.member(r, name)
+	}
+}
+
+// tells says whether the report is about a call at all.
+func (p *report) tells() bool {
+	if len(p.call.told) == 0 {
+		return false
+	}
+	return p.call.id != "" || p.call.recordID != "" || p.call.recordStatus != "" || p.hasCall && (p.call.status != "" || p.status != "")
+}
+
+func (p *report) readLead(r *wire.Reader) {
+	contact := &callnormv1.Contact{}
 	for name := range r.Members() {
 		switch name {
 		case "name":
-			p.contact.DisplayName = r.Text()
+			contact.DisplayName = r.Text()
 		case "phone_number":
-			p.phoneRaw = r.Text()
-			if number := phone.Parse(p.phoneRaw); number != nil {
-				p.contact.Phones = append(p.contact.Phones, number)
+			if number := phone.Parse(r.Text()); number != nil {
+				contact.Phones = append(contact.Phones, number)
 			}
 		case "email":
 			if email := r.Text(); email != "" {
-				p.contact.Emails = append(p.contact.Emails, email)
+				contact.Emails = append(contact.Emails, email)
 			}
 		case "prompt_variables":
 			p.variables = append(p.variables, r.NamedValues()...)
 		}
 	}
+	p.contact = contact
 }
 
 // readMetadata reads what the caller of the API attached. A list of custom variables may lie within.
-func (p *payload) readMetadata(r *wire.Reader) []*callnormv1.NamedValue {
+func (p *report) readMetadata(r *wire.Reader) {
 	if r.Kind() != '{' {
-		return r.NamedValues()
+		p.metadata = r.NamedValues()
+		return
 	}
-	var list []*callnormv1.NamedValue
 	for name := range r.Members() {
 		if name == "custom_variables" {
 			p.variables = append(p.variables, r.NamedValues()...)
 			continue
 		}
-		list = append(list, &callnormv1.NamedValue{Name: name, Value: r.Value()})
-	}
-	return list
-}
-
-func (p *payload) readRecords(r *wire.Reader) {
-	for i := range r.Elements() {
-		// What stands around the records is noted with the first of them.
-		record := &call{path: r.Path(), notes: r.Notes()}
-		if i > 0 {
-			record.notes = r.Fresh()
-		}
-		record.read(r)
-		p.records = append(p.records, record)
+		p.metadata = append(p.metadata, &callnormv1.NamedValue{Name: name, Value: r.Value()})
 	}
 }
 
-func (c *call) read(r *wire.Reader) {
-	for name := range r.Members() {
-		c.member(r, name)
-	}
-}
-
-// member reads one field of a call. The reader keeps what is not read here.
+// member reads one member of a call. The reader keeps what is not read here, and what was told before in another place: some
+// members have been seen in the call as well as beside it.
 func (c *call) member(r *wire.Reader, name string) {
+	if slices.Contains(c.told, name) {
+		return
+	}
 	switch name {
-	case "call_id", "_id":
+	case "call_id":
 		c.id = r.Text()
+	case "_id":
+		c.recordID = r.Text()
 	case "status":
-		c.status = r.Text()
+		c.status = r.Word()
 	case "call_status":
-		c.status = oneOrFirst(r)
+		c.recordStatus = oneOrFirst(r)
 	case "end_call_reason":
-		c.endReason = r.Text()
+		c.endReason = r.Word()
 	case "custom_end_call_reason":
 		c.customEndReason = r.Text()
-	case "type_of_call", "campaign_type":
-		c.typeOfCall = r.Text()
+	case "type_of_call":
+		c.typeOfCall = r.Word()
+	case "campaign_type":
+		c.campaignType = r.Word()
 	case "model_id":
 		c.modelID = r.Text()
 	case "timezone":
-		c.timezone = r.Text()
+		c.timezone = r.Word()
 	case "duration":
 		c.duration = r.Duration(time.Second)
 	case "start_time":
 		c.startTime = r.Time(true)
 	case "telephony_duration":
-		c.leg.Duration, c.hasLeg = r.Duration(time.Millisecond), true
+		if d := r.Duration(time.Millisecond); d != nil {
+			c.telephony().Duration = d
+		}
 	case "telephony_start":
-		c.leg.StartTime, c.hasLeg = r.Time(true), true
+		if t := r.Time(true); t != nil {
+			c.telephony().StartTime = t
+		}
 	case "telephony_end":
-		c.leg.EndTime, c.hasLeg = r.Time(true), true
+		if t := r.Time(true); t != nil {
+			c.telephony().EndTime = t
+		}
 	case "transcript":
 		c.transcript = r.Text()
 	case "recording_sid":
@@ -222,11 +286,22 @@ func (c *call) member(r *wire.Reader, name string) {
 	case "phone_number_to":
 		c.to = phone.Parse(r.Text())
 	case "custom_variables":
-		c.variables = append(c.variables, r.NamedValues()...)
+		c.variables = r.NamedValues()
 	default:
 		return
 	}
-	c.seen = true
+	if c.told == nil {
+		c.told = make([]string, 0, 24)
+	}
+	c.told = append(c.told, name)
+}
+
+// telephony is the leg that records of the API measure.
+func (c *call) telephony() *callnormv1.CallLeg {
+	if c.leg == nil {
+		c.leg = &callnormv1.CallLeg{KindRaw: "telephony"}
+	}
+	return c.leg
 }
 
 // oneOrFirst reads a text that the API wraps into a list.
@@ -243,19 +318,8 @@ func oneOrFirst(r *wire.Reader) string {
 	return first
 }
 
-// told says whether the call can be spoken of at all.
-func (c *call) told() bool { return c.seen && (c.id != "" || c.status != "") }
-
-// identity is the call's id, unless a placeholder stands in its place: two deliveries with `[UUID]` are not one call.
-func (c *call) identity() string {
-	if wire.Placeholder(c.id) {
-		return ""
-	}
-	return c.id
-}
-
 // readActions reads the executed actions: a map by name, or a list where a workflow posts them.
-func (p *payload) readActions(r *wire.Reader) {
+func (p *report) readActions(r *wire.Reader) {
 	r.Embedded(func(r *wire.Reader) {
 		if r.Kind() == '[' {
 			for range r.Elements() {
@@ -269,20 +333,25 @@ func (p *payload) readActions(r *wire.Reader) {
 	})
 }
 
-func (p *payload) readAction(r *wire.Reader, key string) {
-	a := action{key: key, path: r.Path()}
-	seen := false
+func (p *report) readAction(r *wire.Reader, key string) {
+	if r.Kind() != '{' {
+		return // what is no action is kept
+	}
+	if p.actions == nil {
+		p.actions = make([]action, 0, 4)
+	}
+	p.actions = append(p.actions, action{key: key, path: r.Path()})
+	a := &p.actions[len(p.actions)-1]
 	for name := range r.Members() {
-		seen = true
 		switch name {
 		case "name":
 			a.name = r.Text()
 		case "action_type":
-			a.kind = r.Text()
+			a.kind = r.Word()
 		case "action_id":
 			a.id = r.Text()
 		case "workspace_id":
-			a.workspaceID = r.Text()
+			a.workspaceID = r.Word()
 		case "description":
 			a.description = r.Text()
 		case "parameters_hard_coded":
@@ -308,9 +377,6 @@ func (p *payload) readAction(r *wire.Reader, key string) {
 			r.Skip() // how the action is set up
 		}
 	}
-	if seen {
-		p.actions = append(p.actions, a)
-	}
 }
 
 // readParameters reads what the customer configured. The choices and examples of an extractor show what answers may look
@@ -330,30 +396,29 @@ func (a *action) readParameters(r *wire.Reader) {
 
 // readResult reads what an action returned: an object, in live records also as JSON within a text.
 func (a *action) readResult(r *wire.Reader) {
-	switch r.Kind() {
-	case '{', '"':
-		a.result = r.JSON()
-	default:
-		a.result = r.JSON()
-		return
-	}
-	if !strings.HasPrefix(a.result, "{") {
-		return
-	}
-	// What was read is JSON; reading it again cannot fail.
-	_ = wire.Read([]byte(a.result), func(r *wire.Reader) {
-		for name := range r.Members() {
-			value := &callnormv1.NamedValue{Name: name, Value: r.Value()}
-			if name == "status" {
-				a.status = value.GetValue().GetStringValue()
+	a.answered = true
+	r.Peek(func(r *wire.Reader) { a.result = r.JSON() })
+	if strings.HasPrefix(a.result, `"`) || r.Kind() != '"' && r.Kind() != '{' {
+		a.value = r.Value()
+	} else {
+		r.Embedded(func(r *wire.Reader) {
+			if r.Kind() != '{' {
+				a.value = r.Value()
+				return
 			}
-			a.values = append(a.values, value)
-		}
-	})
+			for name := range r.Members() {
+				a.values = append(a.values, &callnormv1.NamedValue{Name: name, Value: r.Value()})
+			}
+		})
+	}
+	if text := strings.TrimSpace(a.value.GetStringValue()); strings.HasPrefix(text, "{") || strings.HasPrefix(text, "[") {
+		a.value, a.broken = nil, true
+		r.Notes().Warn(callnormv1.WarningKind_WARNING_KIND_UNREADABLE, a.path+".return_value", "the text begins like JSON, but is none")
+	}
 }
 
 // readCollected reads the collected variables: by name, or by agent and then by name.
-func (p *payload) readCollected(r *wire.Reader) {
+func (p *report) readCollected(r *wire.Reader) {
 	r.Embedded(func(r *wire.Reader) {
 		for name := range r.Members() {
 			p.readCollectedField(r, "", name)
@@ -361,7 +426,7 @@ func (p *payload) readCollected(r *wire.Reader) {
 	})
 }
 
-func (p *payload) readCollectedField(r *wire.Reader, agent, name string) {
+func (p *report) readCollectedField(r *wire.Reader, agent, name string) {
 	if r.Kind() != '{' {
 		p.collected = append(p.collected, &callnormv1.ExtractedField{
 			Name: name, Value: r.Value(), GroupId: agent, Source: "collected_variables",
@@ -369,8 +434,9 @@ func (p *payload) readCollectedField(r *wire.Reader, agent, name string) {
 		return
 	}
 	field := &callnormv1.ExtractedField{Name: name, GroupId: agent, Source: "collected_variables"}
-	isField := false
+	isField, empty := false, true
 	for member := range r.Members() {
+		empty = false
 		switch {
 		case member == "value":
 			field.Value, isField = r.Value(), true
@@ -380,30 +446,43 @@ func (p *payload) readCollectedField(r *wire.Reader, agent, name string) {
 			p.readCollectedField(r, name, member)
 		}
 	}
-	if isField {
+	if isField || empty {
 		p.collected = append(p.collected, field)
 	}
 }
 
 // read reads the judge's verdicts. Their names are open: a customer's own criteria stand beside Synthflow's.
 func (a *analysis) read(r *wire.Reader) {
-	a.feedback = make(map[string]string)
+	const usual = 24
+	a.judgements = make([]judgement, 0, usual)
 	for name := range r.Members() {
 		if name == "all_feedback" {
 			a.all = r.Text()
 			continue
 		}
-		if base, ok := strings.CutSuffix(name, "_feedback"); ok {
-			a.feedback[base] = r.Text()
+		if criterion, ok := strings.CutSuffix(name, "_feedback"); ok {
+			if text := r.Text(); text != "" {
+				a.judgements = append(a.judgements, judgement{criterion: criterion, remark: text})
+			}
 			continue
 		}
-		v := verdict{name: name, value: r.Value()}
-		switch kind := v.value.GetKind().(type) {
-		case *callnormv1.Value_StringValue:
-			v.word = kind.StringValue
-		case *callnormv1.Value_BoolValue:
-			v.word = map[bool]string{true: "true", false: "false"}[kind.BoolValue]
+		v := judgement{criterion: name}
+		switch kind := r.Kind(); {
+		case strings.HasPrefix(name, "judge_found_"): // what the judge found is no criterion that a call meets
+			if yes := r.Bool(); yes != nil {
+				v.value = &callnormv1.Value{Kind: &callnormv1.Value_BoolValue{BoolValue: *yes}}
+			}
+		case kind == '"', kind == 't', kind == 'f':
+			v.word = r.Word()
+		default:
+			v.value = r.Value()
 		}
-		a.verdicts = append(a.verdicts, v)
+		a.judgements = append(a.judgements, v)
 	}
+	slices.SortFunc(a.judgements, func(a, b judgement) int {
+		if c := strings.Compare(a.criterion, b.criterion); c != 0 {
+			return c
+		}
+		return strings.Compare(a.remark, b.remark) // the verdict first
+	})
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/callnorm/callnorm/adapters"
 	"github.com/callnorm/callnorm/adapters/internal/wire"
+	"github.com/callnorm/callnorm/adapters/internal/words"
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
 )
 
@@ -32,52 +33,64 @@ func (*Adapter) Providers() []string { return []string{"synthflow", "anunzi", "f
 // Normalize reads one post-call webhook, or a record of the API as Get-a-call and List-calls answer it.
 func (*Adapter) Normalize(d adapters.Delivery) (adapters.Result, error) {
 	var body payload
-	var err error
-	if err = wire.Read(d.Body, body.read); err != nil {
+	if err := wire.Read(d.Body, body.read); err != nil {
 		return adapters.Result{}, err
 	}
-	if detail := noOutcome(firstText(body.event, d.Event)); detail != "" {
-		return adapters.Result{Notices: []*callnormv1.Notice{{EventRaw: firstText(body.event, d.Event), Detail: detail}}}, nil
+	event := firstText(body.event, d.Event)
+	if notice := body.notice(event); notice != nil {
+		return adapters.Result{Notices: []*callnormv1.Notice{notice}}, nil
 	}
-	if len(body.records) == 0 && !body.call.told() {
-		return adapters.Result{}, body.stranger(d.Event)
+	records := []*report{&body.report}
+	if body.answer && !body.report.tells() {
+		// It is read once more, so that what stands around the records is not taken for a part of one.
+		if err := wire.Read(d.Body, body.readAnswer); err != nil {
+			return adapters.Result{}, err
+		}
+		if body.listed && len(body.records) == 0 {
+			return adapters.Result{Notices: []*callnormv1.Notice{{Detail: "an answer of the API that lists no call"}}}, nil
+		}
+		records = body.records
+	}
+	if len(records) == 0 || len(body.records) == 0 && !body.report.tells() {
+		return adapters.Result{}, stranger(event)
 	}
 	var result adapters.Result
-	if len(body.records) == 0 {
-		body.records = []*call{&body.call}
-	}
-	for i, record := range body.records {
-		if !record.told() {
+	for i, record := range records {
+		if !record.tells() {
 			result.Faults = append(result.Faults, (&adapters.Error{
 				Reason: callnormv1.FaultReason_FAULT_REASON_UNEXPECTED_SHAPE,
-				Path:   record.path,
+				Path:   strings.TrimSuffix(record.prefix, "."),
 				Detail: "the record of the call has neither an id nor a status",
 			}).ItemFault(i))
 			continue
 		}
+		call := record.outcome(body.event)
 		result.Outcomes = append(result.Outcomes, adapters.Outcome{
-			Item: i, Family: adapters.FamilyCall, CallID: record.identity(), Call: body.outcome(record),
+			Item: i, Family: adapters.FamilyCall, CallID: call.GetProviderCallId(), Call: call,
 		})
 	}
 	return result, nil
 }
 
-// noOutcome explains events that reach the same address and are not about a finished call: the inbound webhook asks how to
-// route a call that begins, and chat agents have a post-conversation webhook of their own.
-func noOutcome(event string) string {
-	switch event = strings.ToLower(event); {
-	case event == "call_inbound":
-		return "a routing request at the start of an inbound call; the call's outcome follows in the post-call webhook"
-	case strings.HasPrefix(event, "chat"):
-		return "a chat conversation, not a call"
+// notice explains events that reach the same address and are not about a finished call: the inbound webhook asks how to route
+// a call that begins, and chat agents have a post-conversation webhook of their own.
+func (p *payload) notice(event string) *callnormv1.Notice {
+	switch word := words.Plain(event); {
+	case word == "call_inbound", p.inbound && !p.report.tells():
+		return &callnormv1.Notice{
+			EventRaw: event,
+			Detail:   "a routing request at the start of an inbound call; the call's outcome follows in the post-call webhook",
+		}
+	case strings.HasPrefix(word, "chat"), p.chat && !p.report.tells():
+		return &callnormv1.Notice{EventRaw: event, Detail: "a chat conversation, not a call"}
 	default:
-		return ""
+		return nil
 	}
 }
 
 // stranger says why a body without a call is not understood.
-func (p *payload) stranger(pathEvent string) *adapters.Error {
-	if firstText(p.event, pathEvent) != "" {
+func stranger(event string) *adapters.Error {
+	if event != "" {
 		return &adapters.Error{
 			Reason: callnormv1.FaultReason_FAULT_REASON_UNKNOWN_EVENT,
 			Detail: "the event is not known to this version, and the body has no call",

@@ -10,3 +10,5 @@ import (
 func TestAdapter(t *testing.T) { adaptertest.Run(t, synthflow.New()) }
 
 func FuzzNormalize(f *testing.F) { adaptertest.Fuzz(f, synthflow.New()) }
+
+func BenchmarkNormalize(b *testing.B) { adaptertest.Benchmark(b, synthflow.New()) }

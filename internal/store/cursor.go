@@ -33,8 +33,9 @@ func (c Cursor) String() string {
 
 // ParseCursor reads what String wrote, or returns ErrCursorMalformed.
 func ParseCursor(s string) (Cursor, error) {
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(s)
-	if err != nil || len(raw) != cursorSize || raw[0] != cursorVersion {
+	// The decoder skips line breaks and bits that are left over; a cursor has one text.
+	raw, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil || len(raw) != cursorSize || raw[0] != cursorVersion || base64.RawURLEncoding.EncodeToString(raw) != s {
 		return Cursor{}, ErrCursorMalformed
 	}
 	c := Cursor{

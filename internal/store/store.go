@@ -24,10 +24,11 @@ type Store interface {
 	// Concurrent appends of one delivery keep it once.
 	//
 	// For each outcome among the contributions, Append reads all contributions to it that were kept before, adds the new
-	// ones, and calls fold. What fold returns becomes the next revision of the outcome. Calls of fold for one outcome never
-	// overlap. When fold fails or panics, nothing is kept and the error wraps ErrFold.
+	// ones in the order of their items, and calls fold. What fold returns becomes the next revision of the outcome. Calls of
+	// fold for one outcome never overlap. When fold fails or panics, nothing is kept and the error wraps ErrFold.
 	//
-	// When ctx ends before the commit is known, Append returns the context's error and the commit goes on.
+	// When ctx ends before the commit is known, Append returns the context's error, and a commit that has begun goes on. So
+	// nothing that was handed over may be changed afterwards, and fold may run after Append has returned.
 	Append(ctx context.Context, delivery Delivery, contributions []Contribution, fold Fold) (Receipt, error)
 
 	// DeliveryID returns the id that a delivery with this key has here: a keyed hash, so that the id tells nothing about
@@ -38,15 +39,16 @@ type Store interface {
 
 	// Outcome returns the newest revision of an outcome, or ErrNotFound.
 	Outcome(ctx context.Context, id OutcomeID) (Entry, error)
-	// Lookup returns the newest revisions of the outcomes that a query finds, at most limit, in the order of their first
-	// revisions. Finding none is no error.
+	// Lookup returns the newest revisions of the outcomes that a query finds, at most limit (1 or more), in the order of their
+	// first revisions. Finding none is no error.
 	Lookup(ctx context.Context, query Query, limit int) ([]Entry, error)
 	// Contributions returns all contributions to an outcome, in the order in which they were kept. None is no error.
 	Contributions(ctx context.Context, id OutcomeID) ([]KeptContribution, error)
 
 	// Read returns the entries after a position that pass the filter, oldest first. It looks at a bounded number of
-	// positions and returns at most limit entries; Page.Next says how far it looked. At the end of the log it returns an
-	// empty page at once.
+	// positions and returns at most limit (1 or more) entries; Page.Next says how far it looked. At the end of the log it
+	// returns an empty page at once. It returns ErrCursorForeign after a position that was never reached, and
+	// ErrCursorExpired before the oldest entry that is kept.
 	Read(ctx context.Context, after Position, filter Filter, limit int) (Page, error)
 	// Wait returns nil when the log has an entry after the position, and the context's error when that ends first. It
 	// returns ErrClosed when the store is closed.
@@ -65,7 +67,7 @@ type Store interface {
 	// Err returns why the store cannot keep anything at the moment, or nil. It recovers by itself when a later commit
 	// succeeds.
 	Err() error
-	// Close waits for what is being committed, ends all waits and releases the files.
+	// Close waits for what is being committed, ends all waits and releases the files. Closing again does nothing.
 	Close() error
 }
 
@@ -133,7 +135,8 @@ type KeptContribution struct {
 	Contribution
 }
 
-// Fold turns all contributions to a call into its next revision. It must be quick and pure: it runs inside the commit.
+// Fold turns all contributions to a call into its next revision. It must be quick and pure: it runs inside the commit, and runs
+// again when that is tried again.
 type Fold func(call Call) (Revision, error)
 
 // Call is what Fold is given.

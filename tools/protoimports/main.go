@@ -3,8 +3,10 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	"github.com/jhump/protoreflect/v2/protoprint"
@@ -46,8 +48,39 @@ func run(folder string) error {
 		}
 		files = append(files, file)
 	}
+	// Another make may be reading the folder: it is replaced as a whole, and only when something differs.
+	parent := filepath.Dir(filepath.Clean(folder))
+	if err := os.MkdirAll(parent, 0o755); err != nil {
+		return err
+	}
+	fresh, err := os.MkdirTemp(parent, "protoimports-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(fresh)
+	if err := (&protoprint.Printer{}).PrintProtosToFileSystem(files, fresh); err != nil {
+		return err
+	}
+	if same(fresh, folder) {
+		return nil
+	}
 	if err := os.RemoveAll(folder); err != nil {
 		return err
 	}
-	return (&protoprint.Printer{}).PrintProtosToFileSystem(files, folder)
+	return os.Rename(fresh, folder)
+}
+
+// same tells whether both folders hold the imports with the same text.
+func same(a, b string) bool {
+	for _, path := range imports {
+		one, err := os.ReadFile(filepath.Join(a, path))
+		if err != nil {
+			return false
+		}
+		other, err := os.ReadFile(filepath.Join(b, path))
+		if err != nil || !bytes.Equal(one, other) {
+			return false
+		}
+	}
+	return true
 }

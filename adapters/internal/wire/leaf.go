@@ -15,9 +15,9 @@ import (
 // Text reads a text. Numbers and truth values become their literals, null the empty string.
 func (r *Reader) Text() string {
 	v := r.value()
-	switch v.Kind() {
+	switch kindOf(v) {
 	case '"':
-		return unquote(v)
+		return r.unquote(v)
 	case '0', 't', 'f':
 		return string(v)
 	case 0, 'n':
@@ -28,15 +28,23 @@ func (r *Reader) Text() string {
 	}
 }
 
+// Word is Text for texts that are one of few, such as a status.
+func (r *Reader) Word() string {
+	if r.Kind() == '"' {
+		return r.name(r.value())
+	}
+	return r.Text()
+}
+
 // Bool reads a truth value, also one that is written as a text. It returns nil for null and the empty text.
 func (r *Reader) Bool() *bool {
 	v := r.value()
 	word := ""
-	switch v.Kind() {
+	switch kindOf(v) {
 	case 't', 'f':
 		word = string(v)
 	case '"':
-		word = strings.ToLower(strings.TrimSpace(unquote(v)))
+		word = strings.ToLower(strings.TrimSpace(r.unquote(v)))
 		if word == "" {
 			return nil
 		}
@@ -45,9 +53,7 @@ func (r *Reader) Bool() *bool {
 		yes := word == "true"
 		return &yes
 	}
-	if r.err == nil {
-		r.keepOdd(v, "is neither true nor false")
-	}
+	r.keepOdd(v, "is neither true nor false")
 	return nil
 }
 
@@ -88,79 +94,103 @@ func (r *Reader) Duration(unit time.Duration) *durationpb.Duration {
 func (r *Reader) Time(naiveUTC bool) *timestamppb.Timestamp {
 	v := r.value()
 	literal := ""
-	switch v.Kind() {
+	switch kindOf(v) {
 	case '"':
-		literal = strings.TrimSpace(unquote(v))
+		literal = strings.TrimSpace(r.unquote(v))
 	case '0':
 		literal = string(v)
 	}
-	if literal == "" && (v.Kind() == '"' || v.Kind() == 'n' || r.err != nil) {
+	if literal == "" && (kindOf(v) == '"' || kindOf(v) == 'n' || v == nil) {
 		return nil
 	}
 	if t, ok := parseTime(literal, naiveUTC); ok {
 		return timestamppb.New(t)
 	}
-	if r.err == nil {
-		r.notes.Unmapped(r.Path(), v)
-		r.notes.Warn(callnormv1.WarningKind_WARNING_KIND_UNREADABLE, r.Path(), "the value is no time that can be understood")
-	}
+	r.notes.Unmapped(r.Path(), v)
+	r.notes.Warn(callnormv1.WarningKind_WARNING_KIND_UNREADABLE, r.Path(), "the value is no time that can be understood")
 	return nil
 }
 
 func parseTime(literal string, naiveUTC bool) (time.Time, bool) {
-	if f, err := strconv.ParseFloat(literal, 64); err == nil {
-		if math.Abs(f) > 1e11 {
-			f /= 1e3
-		}
-		if f < 0 || f > 1e11 {
+	if !strings.Contains(literal, ":") {
+		if !isNumber(literal) {
 			return time.Time{}, false
 		}
-		seconds, fraction := math.Modf(f)
-		// A float of this size is good for microseconds.
-		return time.Unix(int64(seconds), int64(math.Round(fraction*1e6))*1e3).UTC(), true
+		return parseEpoch(literal)
 	}
-	layouts := []string{time.RFC3339Nano, "2006-01-02 15:04:05.999999999Z07:00", "2006-01-02T15:04:05.999999999Z0700"}
-	if naiveUTC {
-		layouts = append(layouts, "2006-01-02T15:04:05.999999999", "2006-01-02 15:04:05.999999999")
+	// What remains is brought into the form of RFC 3339, which needs a T and a zone with a colon; fractions may follow the
+	// seconds.
+	const seconds, date = len("2006-01-02T15:04:05"), len("2006-01-02")
+	if len(literal) < seconds {
+		return time.Time{}, false
 	}
-	for _, layout := range layouts {
-		if t, err := time.Parse(layout, literal); err == nil && t.Year() >= 1 && t.Year() <= 9999 {
-			return t.UTC(), true
-		}
+	if literal[date] == ' ' {
+		literal = literal[:date] + "T" + literal[date+1:]
 	}
-	return time.Time{}, false
+	switch zone := strings.TrimLeft(literal[seconds:], ".,0123456789"); {
+	case zone == "" && naiveUTC:
+		literal += "Z"
+	case len(zone) == len("+0000") && zone != "Z" && !strings.Contains(zone, ":"):
+		minutes := len(literal) - len("00")
+		literal = literal[:minutes] + ":" + literal[minutes:]
+	}
+	t, err := time.Parse(time.RFC3339, literal)
+	if err != nil {
+		return time.Time{}, false
+	}
+	t = t.UTC()
+	return t, t.Year() >= 1 && t.Year() <= 9999
+}
+
+func parseEpoch(literal string) (time.Time, bool) {
+	f, err := strconv.ParseFloat(literal, 64)
+	if math.Abs(f) > 1e11 {
+		f /= 1e3
+	}
+	if err != nil || f < 0 || f > 1e11 {
+		return time.Time{}, false
+	}
+	seconds, fraction := math.Modf(f)
+	// A float of this size is good for microseconds.
+	return time.Unix(int64(seconds), int64(math.Round(fraction*1e6))*1e3).UTC(), true
+}
+
+// isNumber tells whether a text is a number as JSON writes it, and not one of the others that Go reads ("NaN", "0x10").
+func isNumber(literal string) bool {
+	if strings.Trim(literal, "-+.eE0123456789") != "" {
+		return false
+	}
+	return jsontext.Value(literal).IsValid()
 }
 
 // number reads a number, also one that is written as a text, and returns it as it stands and as a literal. The literal is
 // empty for null, the empty text, and what is no number; that is kept.
 func (r *Reader) number() (jsontext.Value, string) {
 	v := r.value()
-	switch v.Kind() {
+	switch kindOf(v) {
 	case '0':
 		return v, string(v)
 	case '"':
-		literal := strings.TrimSpace(unquote(v))
+		literal := strings.TrimSpace(r.unquote(v))
 		if literal == "" {
 			return v, ""
 		}
-		if jsontext.Value(literal).Kind() == '0' && jsontext.Value(literal).IsValid() {
+		if isNumber(literal) {
 			return v, literal
 		}
 	}
-	if r.err == nil {
-		r.keepOdd(v, "is no number")
-	}
+	r.keepOdd(v, "is no number")
 	return v, ""
 }
 
 // Value reads a value whose type only the customer knows. It returns nil for null.
 func (r *Reader) Value() *callnormv1.Value {
 	v := r.value()
-	switch v.Kind() {
+	switch kindOf(v) {
 	case '"':
-		return &callnormv1.Value{Kind: &callnormv1.Value_StringValue{StringValue: unquote(v)}}
+		return &callnormv1.Value{Kind: &callnormv1.Value_StringValue{StringValue: r.unquote(v)}}
 	case 't', 'f':
-		return &callnormv1.Value{Kind: &callnormv1.Value_BoolValue{BoolValue: v.Kind() == 't'}}
+		return &callnormv1.Value{Kind: &callnormv1.Value_BoolValue{BoolValue: kindOf(v) == 't'}}
 	case '0':
 		if f, ok := exactFloat(string(v)); ok {
 			return &callnormv1.Value{Kind: &callnormv1.Value_NumberValue{NumberValue: f}}
@@ -191,12 +221,12 @@ func exactFloat(literal string) (float64, bool) {
 // without content, are the empty string.
 func (r *Reader) JSON() string {
 	v := r.value()
-	if v.Kind() == '"' {
-		if inner := jsontext.Value(strings.TrimSpace(unquote(v))); holdsJSON(inner) {
+	if kindOf(v) == '"' {
+		if inner := jsontext.Value(strings.TrimSpace(r.unquote(v))); holdsJSON(inner) {
 			v = inner
 		}
 	}
-	if r.err != nil || v.Kind() == 'n' {
+	if v == nil || kindOf(v) == 'n' {
 		return ""
 	}
 	text := compact(v)
@@ -214,18 +244,18 @@ func (r *Reader) Embedded(read func(*Reader)) {
 		return
 	}
 	v := r.value()
-	inner := strings.TrimSpace(unquote(v))
+	inner := strings.TrimSpace(r.unquote(v))
 	if inner == "" || inner == "null" {
 		return
 	}
-	if !holdsJSON(jsontext.Value(inner)) || readValue([]byte(inner), r.path, r.notes, read) != nil {
+	if !holdsJSON(jsontext.Value(inner)) || readText([]byte(inner), r.path, r.notes, read) != nil {
 		r.notes.Unmapped(r.Path(), v)
 		r.notes.Warn(callnormv1.WarningKind_WARNING_KIND_UNREADABLE, r.Path(), "the text holds no JSON object or list")
 	}
 }
 
 func holdsJSON(text jsontext.Value) bool {
-	return len(text) > 0 && (text[0] == '{' || text[0] == '[') && text.IsValid()
+	return len(text) > 0 && (text[0] == '{' || text[0] == '[') && text.IsValid(lenient)
 }
 
 // NamedValues reads the members of an object, or a list of {key, value} pairs, both also as JSON within a text.

@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"unicode/utf8"
+
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -9,44 +11,63 @@ import (
 type Notes struct {
 	provenance callnormv1.Provenance
 	bytes      int
+	truncated  bool
 }
 
-// What is kept of unmapped fields in one outcome. The delivery holds all of them; they are counted all.
+// What is kept of unmapped fields, warnings and paths in one outcome. The delivery holds all of them; unmapped fields are
+// counted all.
 const (
 	maxUnmapped      = 200
 	maxUnmappedBytes = 64 << 10
+	maxWarnings      = 100
+	maxPath          = 512
 )
 
 // Unmapped keeps a field that has no place in the outcome.
 func (n *Notes) Unmapped(path string, value jsontext.Value) {
 	p := &n.provenance
 	p.UnmappedCount++
-	if len(p.Unmapped) >= maxUnmapped || n.bytes+len(value) > maxUnmappedBytes {
-		if n.bytes <= maxUnmappedBytes {
-			n.bytes = maxUnmappedBytes + 1
-			n.Warn(callnormv1.WarningKind_WARNING_KIND_TRUNCATED, path, "not all unmapped fields are listed")
+	path = clip(path)
+	size := len(path) + len(value)
+	if len(p.Unmapped) >= maxUnmapped || n.bytes+size > maxUnmappedBytes {
+		if !n.truncated {
+			n.truncated = true
+			n.warn(callnormv1.WarningKind_WARNING_KIND_TRUNCATED, path, "not all unmapped fields are listed")
 		}
 		return
 	}
-	n.bytes += len(value)
+	n.bytes += size
 	p.Unmapped = append(p.Unmapped, &callnormv1.UnmappedField{Path: path, ValueJson: compact(value)})
 }
 
 // UnmappedText keeps a text that was read and then found to have no place in the outcome.
 func (n *Notes) UnmappedText(path, text string) {
-	quoted, err := jsontext.AppendQuote(nil, text)
-	if err == nil {
-		n.Unmapped(path, quoted)
-	}
+	var short [64]byte
+	quoted, _ := jsontext.AppendQuote(short[:0], text) // what it cannot quote it replaces
+	n.Unmapped(path, quoted)
 }
 
 // Warn adds a warning. The message must not repeat what the field holds.
 func (n *Notes) Warn(kind callnormv1.WarningKind, path, message string) {
-	const maxWarnings = 100
 	if len(n.provenance.Warnings) < maxWarnings {
-		n.provenance.Warnings = append(n.provenance.Warnings,
-			&callnormv1.Warning{Kind: kind, Path: path, Message: message})
+		n.warn(kind, clip(path), message)
 	}
+}
+
+func (n *Notes) warn(kind callnormv1.WarningKind, path, message string) {
+	n.provenance.Warnings = append(n.provenance.Warnings, &callnormv1.Warning{Kind: kind, Path: path, Message: message})
+}
+
+// clip shortens the path of a field whose name, which the sender chose, is too long.
+func clip(path string) string {
+	if len(path) <= maxPath {
+		return path
+	}
+	end := maxPath
+	for !utf8.RuneStart(path[end]) {
+		end--
+	}
+	return path[:end] + "…"
 }
 
 // Derived says that a field of the outcome was computed from others.
@@ -57,11 +78,25 @@ func (n *Notes) Derived(field string) {
 // Provenance returns the notes as an outcome carries them.
 func (n *Notes) Provenance() *callnormv1.Provenance { return &n.provenance }
 
-func compact(value jsontext.Value) string {
-	// Compacting works in place, and the value belongs to the body.
-	v := value.Clone()
-	if err := v.Compact(jsontext.AllowDuplicateNames(true), jsontext.PreserveRawStrings(true)); err != nil {
+// compact returns a value, which must be valid JSON, without the white space between its parts.
+func compact(value []byte) string {
+	if kind := value[0]; kind != '{' && kind != '[' {
 		return string(value)
 	}
-	return string(v)
+	var short [256]byte
+	text := short[:0]
+	for pos := 0; pos < len(value); {
+		switch c := value[pos]; c {
+		case ' ', '\n', '\r', '\t':
+			pos++
+		case '"':
+			end := endOfText(value, pos)
+			text = append(text, value[pos:end]...)
+			pos = end
+		default:
+			text = append(text, c)
+			pos++
+		}
+	}
+	return string(text)
 }

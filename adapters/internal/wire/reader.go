@@ -1,16 +1,16 @@
-// Package wire reads the JSON of providers, which is often not what their documentation says. A Reader goes through a
-// payload once, from front to back. Whatever an adapter asks for and finds in another type, and whatever it does not ask
-// for, is kept as unmapped with its path; so nothing that was sent can vanish by oversight, and no odd field can sink a
-// call. Only text that is not JSON at all is an error.
+// Package wire reads the JSON of providers, which is often not what their documentation says. A body is checked as a whole
+// first; a Reader then goes through it once, from front to back, and nothing can fail any more. Whatever an adapter asks for
+// and finds in another type, and whatever it does not ask for, is kept as unmapped with its path; so nothing that was sent can
+// vanish by oversight, and no odd field can sink a call.
 package wire
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"io"
 	"iter"
 	"strconv"
-	"strings"
 	"sync"
 	"unicode/utf8"
 
@@ -19,15 +19,20 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Reader stands before one value of a payload. Each of its methods consumes that value. After a syntax error they all return
-// zero values, and Read returns the error.
+// Reader stands before one value of a payload. Each of its methods that read consumes that value; what is read beyond it is
+// null.
 type Reader struct {
-	dec   *jsontext.Decoder
-	src   bytes.Buffer
+	text  []byte // valid JSON
+	pos   int    // of the value, or behind it
+	ready bool   // the value was not read yet
 	path  []segment
 	notes *Notes
-	err   error
-	names map[string]string
+
+	// What is used again for the next payload.
+	src   bytes.Buffer
+	dec   *jsontext.Decoder
+	names [1 << namesBits]string // of members, and other words that repeat
+	plain []byte                 // what unquote works in
 }
 
 type segment struct {
@@ -35,12 +40,18 @@ type segment struct {
 	index int // -1 for members
 }
 
-// The names of members are kept between payloads, since they repeat; this many of them.
-const maxNames = 1024
+// Longer names and texts are not kept for the next payload.
+const (
+	maxName   = 64
+	namesBits = 9
+	maxPlain  = 64 << 10
+)
 
-var readers = sync.Pool{New: func() any {
-	return &Reader{dec: new(jsontext.Decoder), names: make(map[string]string)}
-}}
+var readers = sync.Pool{New: func() any { return &Reader{dec: new(jsontext.Decoder)} }}
+
+// lenient accepts halves of surrogate pairs, such as `"\ud83d"`: a text that was cut within an emoji is no reason to lose a
+// call, and Text puts U+FFFD in its place. Bodies whose bytes are no UTF-8 are refused before the decoder sees them.
+var lenient = jsontext.AllowInvalidUTF8(true)
 
 // Read reads a body that consists of one JSON value. It returns an *adapters.Error when the body is none.
 func Read(body []byte, read func(*Reader)) error {
@@ -48,7 +59,13 @@ func Read(body []byte, read func(*Reader)) error {
 	if len(bytes.TrimSpace(body)) == 0 {
 		return &adapters.Error{Reason: callnormv1.FaultReason_FAULT_REASON_EMPTY_BODY, Detail: "the body is empty"}
 	}
-	err := readValue(body, nil, &Notes{}, read)
+	if !utf8.Valid(body) {
+		return &adapters.Error{
+			Reason: callnormv1.FaultReason_FAULT_REASON_INVALID_UTF8,
+			Detail: "the body is not valid UTF-8, which JSON requires",
+		}
+	}
+	err := readText(body, nil, &Notes{}, read)
 	if err == nil {
 		return nil
 	}
@@ -61,9 +78,6 @@ func Read(body []byte, read func(*Reader)) error {
 		fault.Detail = "the body is not JSON from byte " + strconv.FormatInt(syntax.ByteOffset, 10) + " on"
 	}
 	switch {
-	case !utf8.Valid(body):
-		fault.Reason = callnormv1.FaultReason_FAULT_REASON_INVALID_UTF8
-		fault.Detail = "the body is not valid UTF-8, which JSON requires"
 	case errors.Is(err, jsontext.ErrDuplicateName):
 		fault.Reason = callnormv1.FaultReason_FAULT_REASON_DUPLICATE_MEMBER
 		fault.Detail = "an object has two members of one name, so that its meaning depends on the reader"
@@ -71,34 +85,55 @@ func Read(body []byte, read func(*Reader)) error {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		fault.Reason = callnormv1.FaultReason_FAULT_REASON_TRUNCATED
 		fault.Detail = "the body stops in the middle, after " + strconv.Itoa(len(body)) + " bytes"
+	case syntax != nil && syntax.Err != nil && syntax.Err.Error() == tooDeep:
+		fault.Reason = callnormv1.FaultReason_FAULT_REASON_TOO_DEEP
+		fault.Detail = "the body is nested too deeply"
+	case errors.Is(err, errTrailing):
+		fault.Detail = "the body goes on after its JSON value"
 	}
 	return fault
 }
 
-func readValue(text []byte, path []segment, notes *Notes, read func(*Reader)) error {
+// tooDeep is what the decoder says beyond 10,000 levels. It exports no error for that.
+const tooDeep = "exceeded max depth"
+
+// readText checks a text, and reads it if it is one JSON value.
+func readText(text []byte, path []segment, notes *Notes, read func(*Reader)) error {
 	r, _ := readers.Get().(*Reader)
-	defer func() {
-		r.src = bytes.Buffer{}
-		r.notes = nil
-		readers.Put(r)
-	}()
-	r.src = *bytes.NewBuffer(text)
-	r.dec.Reset(&r.src)
-	r.path, r.notes, r.err = append(r.path[:0], path...), notes, nil
-	if len(r.names) > maxNames {
-		clear(r.names)
+	defer r.release()
+	if err := r.check(text); err != nil {
+		return err
 	}
-	before := r.dec.InputOffset()
+	r.path, r.notes = append(r.path[:0], path...), notes
+	r.pos = r.space(0)
+	r.ready = true
 	read(r)
-	if r.err == nil && r.dec.InputOffset() == before {
+	if r.ready {
 		r.Keep()
 	}
-	if r.err == nil {
-		if _, err := r.dec.ReadToken(); !errors.Is(err, io.EOF) {
-			r.err = errors.Join(err, errTrailing)
-		}
+	return nil
+}
+
+func (r *Reader) release() {
+	r.text, r.src, r.notes, r.ready = nil, bytes.Buffer{}, nil, false
+	if cap(r.plain) > maxPlain {
+		r.plain = nil
 	}
-	return r.err
+	readers.Put(r)
+}
+
+// check finds out whether a text is one JSON value whose objects name no member twice.
+func (r *Reader) check(text []byte) error {
+	r.src = *bytes.NewBuffer(text)
+	r.dec.Reset(&r.src, lenient)
+	if _, err := r.dec.ReadValue(); err != nil {
+		return err
+	}
+	r.text = text
+	if r.space(int(r.dec.InputOffset())) < len(text) {
+		return errTrailing
+	}
+	return nil
 }
 
 var errTrailing = errors.New("data after the JSON value")
@@ -112,21 +147,26 @@ func (r *Reader) Fresh() *Notes {
 	return r.notes
 }
 
-// Failed tells that the text turned out not to be JSON.
-func (r *Reader) Failed() bool { return r.err != nil }
+// NoteIn makes the reader write into other notes from here on.
+func (r *Reader) NoteIn(notes *Notes) { r.notes = notes }
 
-// Kind tells what the value is: '{', '[', '"', '0', 't', 'f', 'n', or 0 after an error. It consumes nothing.
+// Kind tells what the value is: '{', '[', '"', '0', 't', 'f', 'n', or 0 behind it. It consumes nothing.
 func (r *Reader) Kind() jsontext.Kind {
-	if r.err != nil {
+	if !r.ready {
 		return 0
 	}
-	kind := r.dec.PeekKind()
-	if kind == 'f' || kind == 't' || kind == 'n' || kind == '"' || kind == '0' || kind == '{' || kind == '[' {
-		return kind
+	return kindOf(r.text[r.pos:])
+}
+
+func kindOf(value jsontext.Value) jsontext.Kind {
+	switch {
+	case len(value) == 0:
+		return 0
+	case value[0] == '-' || value[0] >= '0' && value[0] <= '9':
+		return '0'
+	default:
+		return jsontext.Kind(value[0])
 	}
-	_, err := r.dec.ReadToken()
-	r.fail(err)
-	return 0
 }
 
 // Path returns the path of the value: names joined by dots, list places in brackets.
@@ -136,21 +176,23 @@ func (r *Reader) Path() string { return pathText(r.path) }
 // loop does not read is kept as unmapped. A value that is no object yields nothing; it is kept, too, unless it is null.
 func (r *Reader) Members() iter.Seq[string] {
 	return func(yield func(string) bool) {
-		if !r.enter('{') {
+		if !r.enter('{', "is no object") {
 			return
 		}
 		r.path = append(r.path, segment{index: -1})
 		last := len(r.path) - 1
-		for more := true; r.err == nil && r.dec.PeekKind() != '}'; {
-			name, err := r.dec.ReadValue()
-			if err != nil {
-				r.fail(err)
-				return
+		for more := true; r.next('}'); {
+			end := r.end(r.pos)
+			name := r.name(r.text[r.pos:end])
+			r.path[last].name = name
+			r.pos = r.space(r.space(end) + len(":"))
+			r.ready = true
+			more = more && yield(name)
+			if r.ready {
+				r.Keep()
 			}
-			r.path[last].name = r.name(name)
-			more = r.step(func() bool { return yield(r.path[last].name) }, more)
 		}
-		r.leave()
+		r.path = r.path[:last]
 	}
 }
 
@@ -158,130 +200,187 @@ func (r *Reader) Members() iter.Seq[string] {
 // does not read is kept as unmapped. A value that is no array yields nothing; it is kept, too, unless it is null.
 func (r *Reader) Elements() iter.Seq[int] {
 	return func(yield func(int) bool) {
-		if !r.enter('[') {
+		if !r.enter('[', "is no list") {
 			return
 		}
 		r.path = append(r.path, segment{})
 		last := len(r.path) - 1
-		for i, more := 0, true; r.err == nil && r.dec.PeekKind() != ']'; i++ {
+		for i, more := 0, true; r.next(']'); i++ {
 			r.path[last].index = i
-			more = r.step(func() bool { return yield(i) }, more)
+			r.ready = true
+			more = more && yield(i)
+			if r.ready {
+				r.Keep()
+			}
 		}
-		r.leave()
+		r.path = r.path[:last]
 	}
 }
 
-// step lets the loop read one value, and keeps it when the loop did not, or when the loop has ended.
-func (r *Reader) step(yield func() bool, more bool) bool {
-	before := r.dec.InputOffset()
-	more = more && yield()
-	if r.err == nil && r.dec.InputOffset() == before {
-		r.Keep()
-	}
-	return more
-}
-
-func (r *Reader) enter(kind jsontext.Kind) bool {
-	switch r.Kind() {
-	case kind:
-		_, err := r.dec.ReadToken()
-		r.fail(err)
-		return r.err == nil
-	case 0:
-		return false
-	default:
-		r.keepOdd(r.value(), "is no "+map[jsontext.Kind]string{'{': "object", '[': "list"}[kind])
+// enter steps into an object or list.
+func (r *Reader) enter(kind jsontext.Kind, otherwise string) bool {
+	if r.Kind() != kind {
+		r.keepOdd(r.value(), otherwise)
 		return false
 	}
+	r.ready = false
+	r.pos++
+	return true
 }
 
-func (r *Reader) leave() {
-	if r.err == nil {
-		_, err := r.dec.ReadToken()
-		r.fail(err)
+// next goes to the next member or element, or behind the object or list.
+func (r *Reader) next(closing byte) bool {
+	r.pos = r.space(r.pos)
+	switch r.text[r.pos] {
+	case closing:
+		r.pos++
+		return false
+	case ',':
+		r.pos = r.space(r.pos + 1)
 	}
-	r.path = r.path[:len(r.path)-1]
+	return true
 }
 
 // Skip passes over configuration that is left out on purpose.
-func (r *Reader) Skip() {
-	if r.err == nil {
-		r.fail(r.dec.SkipValue())
-	}
+func (r *Reader) Skip() { r.value() }
+
+// Peek calls read with the reader as it is, and puts it back before the value.
+func (r *Reader) Peek(read func(*Reader)) {
+	pos, ready := r.pos, r.ready
+	read(r)
+	r.pos, r.ready = pos, ready
 }
 
 // Keep keeps the value as unmapped.
 func (r *Reader) Keep() {
-	if v := r.value(); r.err == nil {
+	if v := r.value(); v != nil {
 		r.notes.Unmapped(r.Path(), v)
 	}
 }
 
-// value reads the value as it stands. The result is valid until the next read.
+// value reads the value as it stands. It is a part of the body. Behind the value it is nil.
 func (r *Reader) value() jsontext.Value {
-	if r.err != nil {
+	if !r.ready {
 		return nil
 	}
-	v, err := r.dec.ReadValue()
-	r.fail(err)
-	return v
+	start := r.pos
+	r.pos = r.end(start)
+	r.ready = false
+	return r.text[start:r.pos:r.pos]
 }
 
-func (r *Reader) fail(err error) {
-	if err != nil && r.err == nil {
-		r.err = err
+// space returns the first place from pos on that holds no white space.
+func (r *Reader) space(pos int) int {
+	for pos < len(r.text) && (r.text[pos] == ' ' || r.text[pos] == '\n' || r.text[pos] == '\r' || r.text[pos] == '\t') {
+		pos++
+	}
+	return pos
+}
+
+// end returns the end of the value that begins at pos.
+func (r *Reader) end(pos int) int {
+	switch r.text[pos] {
+	case '"':
+		return endOfText(r.text, pos)
+	case '{', '[':
+		for depth := 0; ; pos++ {
+			switch r.text[pos] {
+			case '{', '[':
+				depth++
+			case '}', ']':
+				if depth--; depth == 0 {
+					return pos + 1
+				}
+			case '"':
+				pos = endOfText(r.text, pos) - 1
+			}
+		}
+	default:
+		for pos < len(r.text) && r.text[pos] > ' ' && r.text[pos] != ',' && r.text[pos] != ']' && r.text[pos] != '}' {
+			pos++
+		}
+		return pos
+	}
+}
+
+// endOfText returns the end of the JSON string that begins at pos.
+func endOfText(text []byte, pos int) int {
+	for {
+		pos++
+		pos += bytes.IndexByte(text[pos:], '"')
+		escapes := 0
+		for text[pos-1-escapes] == '\\' {
+			escapes++
+		}
+		if escapes%2 == 0 {
+			return pos + 1
+		}
 	}
 }
 
 // keepOdd keeps a value that is not what was asked for. Null is no value at all.
 func (r *Reader) keepOdd(v jsontext.Value, what string) {
-	if r.err == nil && v.Kind() != 'n' {
+	if v != nil && kindOf(v) != 'n' {
 		r.notes.Unmapped(r.Path(), v)
 		r.notes.Warn(callnormv1.WarningKind_WARNING_KIND_WRONG_TYPE, r.Path(), "the value "+what)
 	}
 }
 
+// name returns a text that is likely to come again, such as the name of a member.
 func (r *Reader) name(quoted []byte) string {
 	raw := quoted[1 : len(quoted)-1]
+	n := len(raw)
 	if bytes.IndexByte(raw, '\\') >= 0 {
-		return unquote(quoted)
+		return r.unquote(quoted)
 	}
-	if name, ok := r.names[string(raw)]; ok {
-		return name
+	if n == 0 || n > maxName {
+		return string(raw)
 	}
-	name := string(raw)
-	r.names[name] = name
-	return name
+	hash := uint64(n) + uint64(raw[0])<<8 + uint64(raw[n/2])<<16 + uint64(raw[n-1])<<24
+	if n >= 8 {
+		hash += binary.LittleEndian.Uint64(raw) ^ binary.LittleEndian.Uint64(raw[n-8:])>>3
+	}
+	known := &r.names[hash*0x9E3779B97F4A7C15>>(64-namesBits)]
+	if *known != string(raw) {
+		*known = string(raw)
+	}
+	return *known
 }
 
-func unquote(quoted []byte) string {
+// unquote returns the text that a JSON string stands for.
+func (r *Reader) unquote(quoted []byte) string {
 	if raw := quoted[1 : len(quoted)-1]; bytes.IndexByte(raw, '\\') < 0 {
 		return string(raw)
 	}
-	text, _ := jsontext.AppendUnquote(nil, quoted) // it was validated when it was read
-	return string(text)
+	var err error
+	if r.plain, err = jsontext.AppendUnquote(r.plain[:0], quoted); err != nil {
+		// It was checked, so nothing but half a surrogate pair can be wrong with it.
+		r.notes.Warn(callnormv1.WarningKind_WARNING_KIND_UNREADABLE, r.Path(), "half a character was replaced by U+FFFD")
+	}
+	return string(r.plain)
 }
 
 func pathText(path []segment) string {
-	var b strings.Builder
+	var short [128]byte
+	text := short[:0]
 	for _, s := range path {
 		switch {
 		case s.index >= 0:
-			b.WriteByte('[')
-			b.WriteString(strconv.Itoa(s.index))
-			b.WriteByte(']')
+			text = append(text, '[')
+			text = strconv.AppendInt(text, int64(s.index), 10)
+			text = append(text, ']')
 		case plainName(s.name):
-			if b.Len() > 0 {
-				b.WriteByte('.')
+			if len(text) > 0 {
+				text = append(text, '.')
 			}
-			b.WriteString(s.name)
+			text = append(text, s.name...)
 		default:
-			b.WriteByte('[')
-			b.WriteString(strconv.Quote(s.name))
-			b.WriteByte(']')
+			text = append(text, '[')
+			text = strconv.AppendQuote(text, s.name)
+			text = append(text, ']')
 		}
 	}
-	return b.String()
+	return string(text)
 }
 
 func plainName(name string) bool {

@@ -395,13 +395,16 @@ func (*StreamOutcomesRequest_From) isStreamOutcomesRequest_Start() {}
 
 func (*StreamOutcomesRequest_FromTime) isStreamOutcomesRequest_Start() {}
 
-// StreamOutcomesResponse is one revision of an outcome, or a heartbeat.
+// StreamOutcomesResponse is one revision of an outcome, or only a position: at the beginning, in a heartbeat, and when the server
+// goes away.
 type StreamOutcomesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Holds the revision. Absent in a heartbeat.
+	// Holds the revision. Absent in a message that only tells a position.
 	Outcome *CallOutcome `protobuf:"bytes,1,opt,name=outcome,proto3" json:"outcome,omitempty"`
 	// Holds the position after this message, to come back with.
-	Cursor        string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	Cursor string `protobuf:"bytes,2,opt,name=cursor,proto3" json:"cursor,omitempty"`
+	// Tells that nothing was behind this message when it was sent: the subscriber has seen all there is.
+	CaughtUp      bool `protobuf:"varint,3,opt,name=caught_up,json=caughtUp,proto3" json:"caught_up,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -450,6 +453,13 @@ func (x *StreamOutcomesResponse) GetCursor() string {
 	return ""
 }
 
+func (x *StreamOutcomesResponse) GetCaughtUp() bool {
+	if x != nil {
+		return x.CaughtUp
+	}
+	return false
+}
+
 var File_callnorm_v1_outcome_service_proto protoreflect.FileDescriptor
 
 const file_callnorm_v1_outcome_service_proto_rawDesc = "" +
@@ -478,17 +488,18 @@ const file_callnorm_v1_outcome_service_proto_rawDesc = "" +
 	"\x0ecompletenesses\x18\b \x03(\x0e2\x19.callnorm.v1.CompletenessB\r\xbaH\n" +
 	"\x92\x01\a\"\x05\x82\x01\x02\x10\x01R\x0ecompletenesses\x12Y\n" +
 	"\x12heartbeat_interval\x18\f \x01(\v2\x19.google.protobuf.DurationB\x0f\xbaH\f\xaa\x01\t\"\x03\b\xac\x022\x02\b\x01R\x11heartbeatIntervalB\a\n" +
-	"\x05start\"d\n" +
+	"\x05start\"\x81\x01\n" +
 	"\x16StreamOutcomesResponse\x122\n" +
 	"\aoutcome\x18\x01 \x01(\v2\x18.callnorm.v1.CallOutcomeR\aoutcome\x12\x16\n" +
-	"\x06cursor\x18\x02 \x01(\tR\x06cursor*]\n" +
+	"\x06cursor\x18\x02 \x01(\tR\x06cursor\x12\x1b\n" +
+	"\tcaught_up\x18\x03 \x01(\bR\bcaughtUp*]\n" +
 	"\vStreamStart\x12\x1c\n" +
 	"\x18STREAM_START_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16STREAM_START_BEGINNING\x10\x01\x12\x14\n" +
-	"\x10STREAM_START_NOW\x10\x022\xe1\x02\n" +
-	"\x0eOutcomeService\x12\xd4\x01\n" +
+	"\x10STREAM_START_NOW\x10\x022\xe5\x02\n" +
+	"\x0eOutcomeService\x12\xd8\x01\n" +
 	"\n" +
-	"GetOutcome\x12\x1e.callnorm.v1.GetOutcomeRequest\x1a\x1f.callnorm.v1.GetOutcomeResponse\"\x84\x01\x82\xd3\xe4\x93\x02~Z\x1eb\aoutcome\x12\x13/v1/outcomes:lookupZ<b\aoutcome\x121/v1/providers/{provider}/calls/{provider_call_id}b\aoutcome\x12\x15/v1/{name=outcomes/*}\x12x\n" +
+	"GetOutcome\x12\x1e.callnorm.v1.GetOutcomeRequest\x1a\x1f.callnorm.v1.GetOutcomeResponse\"\x88\x01\x82\xd3\xe4\x93\x02\x81\x01Z\x1eb\aoutcome\x12\x13/v1/outcomes:lookupZ?b\aoutcome\x124/v1/providers/{provider}/calls/{provider_call_id=**}b\aoutcome\x12\x15/v1/{name=outcomes/*}\x12x\n" +
 	"\x0eStreamOutcomes\x12\".callnorm.v1.StreamOutcomesRequest\x1a#.callnorm.v1.StreamOutcomesResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/outcomes:stream0\x01B\xac\x01\n" +
 	"\x0fcom.callnorm.v1B\x13OutcomeServiceProtoP\x01Z7github.com/callnorm/callnorm/gen/callnorm/v1;callnormv1\xa2\x02\x03CXX\xaa\x02\vCallnorm.V1\xca\x02\vCallnorm\\V1\xe2\x02\x17Callnorm\\V1\\GPBMetadata\xea\x02\fCallnorm::V1b\x06proto3"
 

@@ -292,7 +292,7 @@ func RegisterOutcomeServiceHandlerServer(ctx context.Context, mux *runtime.Serve
 		var stream runtime.ServerTransportStream
 		ctx = grpc.NewContextWithServerTransportStream(ctx, &stream)
 		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
-		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/callnorm.v1.OutcomeService/GetOutcome", runtime.WithHTTPPathPattern("/v1/providers/{provider}/calls/{provider_call_id}"))
+		annotatedContext, err := runtime.AnnotateIncomingContext(ctx, mux, req, "/callnorm.v1.OutcomeService/GetOutcome", runtime.WithHTTPPathPattern("/v1/providers/{provider}/calls/{provider_call_id=**}"))
 		if err != nil {
 			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
 			return
@@ -391,7 +391,7 @@ func RegisterOutcomeServiceHandlerClient(ctx context.Context, mux *runtime.Serve
 		ctx, cancel := context.WithCancel(req.Context())
 		defer cancel()
 		inboundMarshaler, outboundMarshaler := runtime.MarshalerForRequest(mux, req)
-		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/callnorm.v1.OutcomeService/GetOutcome", runtime.WithHTTPPathPattern("/v1/providers/{provider}/calls/{provider_call_id}"))
+		annotatedContext, err := runtime.AnnotateContext(ctx, mux, req, "/callnorm.v1.OutcomeService/GetOutcome", runtime.WithHTTPPathPattern("/v1/providers/{provider}/calls/{provider_call_id=**}"))
 		if err != nil {
 			runtime.HTTPError(ctx, mux, outboundMarshaler, w, req, err)
 			return
@@ -454,7 +454,7 @@ func (m response_OutcomeService_GetOutcome_2) XXX_ResponseBody() interface{} {
 var (
 	pattern_OutcomeService_GetOutcome_0     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 2, 5, 2}, []string{"v1", "outcomes", "name"}, ""))
 	pattern_OutcomeService_GetOutcome_1     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "outcomes"}, "lookup"))
-	pattern_OutcomeService_GetOutcome_2     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 1, 0, 4, 1, 5, 4}, []string{"v1", "providers", "provider", "calls", "provider_call_id"}, ""))
+	pattern_OutcomeService_GetOutcome_2     = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1, 1, 0, 4, 1, 5, 2, 2, 3, 3, 0, 4, 1, 5, 4}, []string{"v1", "providers", "provider", "calls", "provider_call_id"}, ""))
 	pattern_OutcomeService_StreamOutcomes_0 = runtime.MustPattern(runtime.NewPattern(1, []int{2, 0, 2, 1}, []string{"v1", "outcomes"}, "stream"))
 )
 

@@ -35,7 +35,8 @@ type OutcomeServiceClient interface {
 	// error names them; `provider` and `source` narrow the search).
 	GetOutcome(ctx context.Context, in *GetOutcomeRequest, opts ...grpc.CallOption) (*GetOutcomeResponse, error)
 	// Streams every revision of every outcome in the order in which they were kept, and goes on with new ones as they come.
-	// Each message carries a cursor; a subscriber who comes back with it gets exactly what follows. Over REST: lines of JSON.
+	// Each message carries a cursor; a subscriber who comes back with it gets exactly what follows. The first message comes at
+	// once and holds nothing but the cursor where the stream begins. Over REST: lines of JSON.
 	//
 	// Errors: INVALID_ARGUMENT for a cursor that is none, FAILED_PRECONDITION for a cursor of another log or of a part that
 	// this log has lost, OUT_OF_RANGE for one that retention has passed by, UNAVAILABLE when the server goes away (come back
@@ -92,7 +93,8 @@ type OutcomeServiceServer interface {
 	// error names them; `provider` and `source` narrow the search).
 	GetOutcome(context.Context, *GetOutcomeRequest) (*GetOutcomeResponse, error)
 	// Streams every revision of every outcome in the order in which they were kept, and goes on with new ones as they come.
-	// Each message carries a cursor; a subscriber who comes back with it gets exactly what follows. Over REST: lines of JSON.
+	// Each message carries a cursor; a subscriber who comes back with it gets exactly what follows. The first message comes at
+	// once and holds nothing but the cursor where the stream begins. Over REST: lines of JSON.
 	//
 	// Errors: INVALID_ARGUMENT for a cursor that is none, FAILED_PRECONDITION for a cursor of another log or of a part that
 	// this log has lost, OUT_OF_RANGE for one that retention has passed by, UNAVAILABLE when the server goes away (come back

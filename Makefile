@@ -1,0 +1,83 @@
+# Everything that is needed beside Go, make and git is fetched by these targets; nothing has to be installed by hand.
+# The clients need Python 3 and Node.js besides.
+
+# Where the environment says GOTOOLCHAIN=local, the toolchain line of go.mod would be ignored.
+export GOTOOLCHAIN := go1.26.11
+
+BUF    := go tool -modfile=tools/go.mod buf
+LINT   := go tool -modfile=tools/lint/go.mod golangci-lint
+FUZZTIME ?= 30s
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+.PHONY: run
+run: build ## Build and start the service on loopback, with data in ./data
+	./bin/callnorm serve
+
+.PHONY: build
+build: ## Build bin/callnorm
+	go build -o bin/callnorm ./cmd/callnorm
+
+.PHONY: test
+test: ## Run all tests
+	go test ./...
+
+.PHONY: race
+race: ## Run the tests of the packages that are concurrent under the race detector
+	go test -race ./internal/... ./server/... ./adapters/... ./cmd/...
+
+.PHONY: lint
+lint: protoimports ## Check the code and the contract
+	$(LINT) run ./...
+	$(BUF) lint
+	$(BUF) format --diff --exit-code proto
+	@tag=$$(git describe --tags --abbrev=0 2>/dev/null) && $(BUF) breaking proto --against ".git#tag=$$tag,subdir=proto" || test -z "$$tag"
+
+.PHONY: generate
+generate: protoimports ## Generate gen/ from proto/
+	$(BUF) generate
+
+.PHONY: checkgenerate
+checkgenerate: generate ## Fail when gen/ is not what proto/ says
+	@changed=$$(git status --porcelain -- gen); test -z "$$changed" || { echo "gen/ differs from proto/; run make generate and commit:"; echo "$$changed"; exit 1; }
+
+# The files that our contract imports, printed from the descriptors of our dependencies: no registry is needed.
+.PHONY: protoimports
+protoimports:
+	@go run -C tools ./protoimports ../.build/protoimports
+
+.PHONY: bench
+bench: ## Measure normalizing and the intake path
+	go test -run '^$$' -bench . -benchmem ./adapters/... ./internal/... ./server/...
+
+.PHONY: fuzz
+fuzz: ## Fuzz each target for FUZZTIME
+	@for package in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+			echo "$$package $$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+		done; \
+	done
+
+# What the clients are generated and run with, installed again whenever what is pinned changes.
+clients/python/.venv/installed: clients/python/requirements.txt
+	@python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "the Python client needs python3, 3.10 or newer, with its venv module (Debian: python3-venv)"; exit 1; }
+	python3 -m venv --clear clients/python/.venv
+	clients/python/.venv/bin/python -m pip install -q --disable-pip-version-check --only-binary=:all: -r clients/python/requirements.txt
+	@touch $@
+
+clients/typescript/node_modules/installed: clients/typescript/package.json clients/typescript/package-lock.json
+	@node -e 'process.exit(Number(process.versions.node.split(".")[0] < 20))' && npm --version >/dev/null || \
+		{ echo "the TypeScript client needs Node.js, 20 or newer, with npm"; exit 1; }
+	cd clients/typescript && npm ci
+	@touch $@
+
+.PHONY: clients
+clients: protoimports clients/python/.venv/installed clients/typescript/node_modules/installed ## Generate the Python and TypeScript clients
+	$(BUF) generate --template buf.gen.clients.yaml
+
+.PHONY: checkclients
+checkclients: build clients ## Run the example of each client against a live server
+	clients/check.sh bin/callnorm

@@ -1,0 +1,278 @@
+package curiousthing
+
+import (
+	"github.com/callnorm/callnorm/adapters"
+	"github.com/callnorm/callnorm/adapters/internal/phone"
+	"github.com/callnorm/callnorm/adapters/internal/words"
+	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
+)
+
+// reportMeaning is what one word of a CallComplete's status answers.
+type reportMeaning struct {
+	status      callnormv1.CallStatus
+	disposition callnormv1.ContactDisposition
+}
+
+// reports holds the statuses of CallComplete. Complete and Partial make up the documented group Complete: a conversation began,
+// and at least the first question was answered. The group Failed is anything less; of its words the documentation shows one.
+var reports = words.Table[reportMeaning]{
+	Documented: map[string]reportMeaning{
+		"complete": {
+			status:      callnormv1.CallStatus_CALL_STATUS_COMPLETED,
+			disposition: callnormv1.ContactDisposition_CONTACT_DISPOSITION_SURVEY_COMPLETED,
+		},
+		"partial": {
+			status:      callnormv1.CallStatus_CALL_STATUS_COMPLETED,
+			disposition: callnormv1.ContactDisposition_CONTACT_DISPOSITION_SURVEY_PARTIAL,
+		},
+		"not_complete": {status: callnormv1.CallStatus_CALL_STATUS_NOT_CONNECTED},
+	},
+	Other: reportMeaning{status: callnormv1.CallStatus_CALL_STATUS_OTHER},
+}
+
+// attempts holds the statuses of CallAttempted, which are about dialling. Both words are documented; that `success` says no
+// more than that a call was placed is our reading, so it stands where meanings count as heuristic.
+var attempts = words.Table[callnormv1.CallStatus]{
+	Documented: map[string]callnormv1.CallStatus{"failed": callnormv1.CallStatus_CALL_STATUS_FAILED},
+	Seen:       map[string]callnormv1.CallStatus{"success": callnormv1.CallStatus_CALL_STATUS_INITIATED},
+	Other:      callnormv1.CallStatus_CALL_STATUS_OTHER,
+}
+
+// arrivals holds the types of CallReceived. `outbound-callback` is a contact who calls back after a call of the campaign.
+var arrivals = words.Table[callnormv1.Direction]{
+	Documented: map[string]callnormv1.Direction{
+		"inbound":           callnormv1.Direction_DIRECTION_INBOUND,
+		"outbound_callback": callnormv1.Direction_DIRECTION_INBOUND_CALLBACK,
+	},
+	Other: callnormv1.Direction_DIRECTION_OTHER,
+}
+
+// remarkMeaning is what a remark answers.
+type remarkMeaning struct {
+	status     callnormv1.CallStatus
+	answeredBy callnormv1.AnsweredByKind
+	reason     callnormv1.EndReason
+	by         callnormv1.EndedBy
+}
+
+// remarks holds the remarks (`additionalInformation`, `note`) that the documentation shows and that tell something. They are
+// open text, so their meanings count as heuristic, and a remark that is not in here is nothing unknown.
+var remarks = words.Table[remarkMeaning]{
+	Seen: map[string]remarkMeaning{
+		"voicemail": {
+			status:     callnormv1.CallStatus_CALL_STATUS_COMPLETED,
+			answeredBy: callnormv1.AnsweredByKind_ANSWERED_BY_KIND_VOICEMAIL,
+			reason:     callnormv1.EndReason_END_REASON_VOICEMAIL,
+		},
+		// By hanging up or by asking for a human, as in the documentation's example: who is told, how is not.
+		"customer_exited_part_way_through": {by: callnormv1.EndedBy_ENDED_BY_CUSTOMER},
+		"invalid_phone":                    {reason: callnormv1.EndReason_END_REASON_INVALID_NUMBER},
+	},
+}
+
+// outcome says what an item amounts to.
+func (it *item) outcome(told event) adapters.Outcome {
+	o := &callnormv1.CallOutcome{
+		Event: told.kind, EventRaw: told.raw, EventMapping: told.mapping, EventTime: it.createdAt,
+		// An attempt or an arrival is never the last word on a call.
+		Completeness: callnormv1.Completeness_COMPLETENESS_PARTIAL,
+		StartTime:    it.started,
+		Provenance:   it.notes.Provenance(),
+	}
+	out := adapters.Outcome{Family: adapters.FamilyCall, Call: o}
+	number := phone.ParseInternational(it.text("phone"))
+	if name := it.text("name"); name != "" || number != nil {
+		o.Contact = &callnormv1.Contact{DisplayName: name}
+		if number != nil {
+			o.Contact.Phones = []*callnormv1.PhoneNumber{number}
+		}
+	}
+	if step := it.text("lastStepName"); step != "" {
+		o.Agent = &callnormv1.Agent{NodePath: []string{step}} // where the path ended; its other steps are not told
+	}
+	out.CallID = it.setIDs(o)
+	it.setAnswers(o)
+
+	switch told.kind {
+	case callnormv1.EventKind_EVENT_KIND_CALL_REPORTED:
+		it.setReport(o)
+		it.leave("type", "time", "note", "from", "to", "message")
+	case callnormv1.EventKind_EVENT_KIND_CALL_ATTEMPTED:
+		out.Family = adapters.FamilyAttempt
+		status := it.fields["status"]
+		o.StatusRaw = status.text
+		o.Status, o.StatusMapping = attempts.Find(it.notes, status.path, status.text)
+		o.Direction, o.DirectionMapping = callnormv1.Direction_DIRECTION_OUTBOUND, callnormv1.Mapping_MAPPING_HEURISTIC
+		if number != nil {
+			o.To = &callnormv1.Endpoint{Phone: number}
+		}
+		it.setStart(o)
+		it.setEnd(o, "note")
+		it.leave("type", "additionalInformation", "from", "to", "message")
+	case callnormv1.EventKind_EVENT_KIND_CALL_RECEIVED:
+		arrival := it.fields["type"]
+		o.DirectionRaw = arrival.text
+		o.Direction, o.DirectionMapping = arrivals.Find(it.notes, arrival.path, arrival.text)
+		if number != nil {
+			o.From = &callnormv1.Endpoint{Phone: number} // by documentation a call that came in, whatever its type
+		}
+		it.setStart(o)
+		it.leave("status", "note", "additionalInformation", "from", "to", "message")
+	default:
+		out.Family = adapters.FamilyMessage
+		it.setMessage(o)
+		it.leave("status", "type", "note", "additionalInformation")
+	}
+	return out
+}
+
+// setIDs returns what identifies the outcome, from the most specific to the least:
+//
+//   - The session is the call. A result belongs to one session, and identifies where no session is told.
+//   - An event without either is known by the envelope's id. It is prefixed, since ids of different kinds may be equal: in the
+//     documentation's example the id of one event is the correlationId of another.
+//   - A bare attempt or arrival is known by its record of the campaign's list and its time. The record alone covers all attempts
+//     at it. Bare messages are not known by that: a record may be sent several at a time.
+func (it *item) setIDs(o *callnormv1.CallOutcome) string {
+	session, result, eventID := it.id(it.fields["sessionId"]), it.id(it.fields["callResultId"]), it.id(it.eventID)
+	correlation, campaign := it.id(it.fields["correlationId"]), it.id(it.fields["campaignId"])
+	if campaign != "" || correlation != "" {
+		o.Campaign = &callnormv1.Campaign{Id: campaign, RecordId: correlation}
+	}
+	o.ProviderCallId = session
+	if session == "" {
+		o.ProviderCallId, result = result, ""
+	}
+	for _, other := range [][2]string{
+		{"curious-thing.call_result_id", result}, {"curious-thing.correlation_id", correlation}, {"curious-thing.event_id", eventID},
+	} {
+		if other[1] != "" {
+			o.ExternalIds = append(o.ExternalIds, &callnormv1.ExternalId{System: other[0], Id: other[1]})
+		}
+	}
+	switch at := it.text("time"); {
+	case o.GetProviderCallId() != "":
+		return o.GetProviderCallId()
+	case eventID != "":
+		return "event/" + eventID
+	case correlation != "" && at != "" && !isMessage(o.GetEvent()):
+		return "correlation/" + correlation + "/" + at
+	default:
+		return ""
+	}
+}
+
+// setReport reads a CallComplete: the last word on a call, or on a record whose attempts are used up. It does not tell which
+// attempt it is about, and neither the end nor a length: between startedTime and createdAt lies the provider's queue as well.
+func (it *item) setReport(o *callnormv1.CallOutcome) {
+	o.Completeness = callnormv1.Completeness_COMPLETENESS_FINAL
+	o.PresentParts = append([]callnormv1.Part{callnormv1.Part_PART_RESULT}, o.GetPresentParts()...)
+	status := it.fields["status"]
+	meaning, mapping := reports.Find(it.notes, status.path, status.text)
+	o.Status, o.StatusRaw, o.StatusMapping = meaning.status, status.text, mapping
+	if meaning.disposition != callnormv1.ContactDisposition_CONTACT_DISPOSITION_UNSPECIFIED {
+		disposition := wants(o)
+		disposition.Value, disposition.Raw, disposition.Mapping = meaning.disposition, status.text, mapping
+	}
+	if o.GetCampaign().GetRecordId() != "" {
+		// By documentation only outbound campaigns have one. But so has a contact's call back to them: this is likely, not certain,
+		// and which side the number is on stays open. To have none tells nothing: in the documentation's example one result of a
+		// campaign has it, and two do not.
+		o.Direction, o.DirectionMapping = callnormv1.Direction_DIRECTION_OUTBOUND, callnormv1.Mapping_MAPPING_HEURISTIC
+	}
+	it.setEnd(o, "additionalInformation")
+}
+
+// setEnd reads a remark. It may answer what the status leaves open: "Not Complete" covers every way of not having a
+// conversation, and with the remark "Voicemail" it is known that the call was answered.
+func (it *item) setEnd(o *callnormv1.CallOutcome, name string) {
+	text := it.text(name)
+	if text == "" {
+		return
+	}
+	o.End = &callnormv1.CallEnd{Detail: text}
+	remark, mapping, _ := remarks.Known(text)
+	if remark.reason != callnormv1.EndReason_END_REASON_UNSPECIFIED {
+		o.End.Reason, o.End.ReasonRaw, o.End.ReasonMapping = remark.reason, text, mapping
+	}
+	if remark.by != callnormv1.EndedBy_ENDED_BY_UNSPECIFIED {
+		o.End.EndedBy, o.End.EndedByRaw, o.End.EndedByMapping = remark.by, text, mapping
+	}
+	if remark.answeredBy != callnormv1.AnsweredByKind_ANSWERED_BY_KIND_UNSPECIFIED {
+		yes := true
+		o.AnsweredBy = &callnormv1.AnsweredBy{Value: remark.answeredBy, Raw: text, Mapping: mapping}
+		o.Voicemail = &callnormv1.Voicemail{Detected: &yes}
+	}
+	vague := o.GetStatus() == callnormv1.CallStatus_CALL_STATUS_NOT_CONNECTED || o.GetStatusRaw() == ""
+	if remark.status != callnormv1.CallStatus_CALL_STATUS_UNSPECIFIED && vague {
+		o.Status, o.StatusMapping = remark.status, mapping
+	}
+}
+
+// setAnswers reads `flow`, in the order of asking, and `requests`. The flow holds the customer's words only, and no times.
+func (it *item) setAnswers(o *callnormv1.CallOutcome) {
+	if it.humanRequested {
+		wants(o).HumanRequested = &it.humanRequested // a wish; that somebody took over is not told
+	}
+	var turns []*callnormv1.TranscriptTurn
+	for i, a := range it.answers {
+		if a == (answer{}) {
+			continue
+		}
+		place, found := int32(i)+1, a.words != ""
+		asked := &callnormv1.ExtractedField{
+			Name: a.question, Question: a.question, ClassRaw: a.class, Order: &place, Source: "flow",
+		}
+		if found || a.class == "" {
+			asked.Collected = &found // a class alone may as well stand for no answer
+		}
+		o.ExtractedFields = append(o.ExtractedFields, asked)
+		if found {
+			asked.Value = &callnormv1.Value{Kind: &callnormv1.Value_StringValue{StringValue: a.words}}
+			turns = append(turns, &callnormv1.TranscriptTurn{
+				Role: callnormv1.ParticipantRole_PARTICIPANT_ROLE_CUSTOMER, Text: a.words, Prompt: a.question,
+			})
+		}
+	}
+	if len(turns) > 0 {
+		o.Transcript = &callnormv1.Transcript{Source: "flow", Turns: turns, OneSided: true}
+		o.PresentParts = append(o.PresentParts, callnormv1.Part_PART_TRANSCRIPT)
+	}
+	if len(o.GetExtractedFields()) > 0 {
+		o.PresentParts = append(o.PresentParts, callnormv1.Part_PART_ANALYSIS)
+	}
+}
+
+func wants(o *callnormv1.CallOutcome) *callnormv1.Disposition {
+	if o.GetDisposition() == nil {
+		o.Disposition = &callnormv1.Disposition{}
+	}
+	return o.GetDisposition()
+}
+
+// setStart reads `time`: when the attempt was made, or the call came in.
+func (it *item) setStart(o *callnormv1.CallOutcome) {
+	if o.GetStartTime() != nil {
+		it.leave("time")
+		return
+	}
+	o.StartTime = it.time
+}
+
+// setMessage reads an SMS, which is all there is to tell about it.
+func (it *item) setMessage(o *callnormv1.CallOutcome) {
+	o.Completeness = callnormv1.Completeness_COMPLETENESS_FINAL
+	o.Channel, o.ChannelMapping = callnormv1.Channel_CHANNEL_SMS, callnormv1.Mapping_MAPPING_HEURISTIC
+	m := &callnormv1.Message{
+		Channel: callnormv1.Channel_CHANNEL_SMS, Text: it.text("message"), SendTime: it.time,
+		From: phone.ParseInternational(it.text("from")), To: phone.ParseInternational(it.text("to")),
+	}
+	switch o.GetEvent() {
+	case callnormv1.EventKind_EVENT_KIND_MESSAGE_SENT:
+		yes := true
+		m.Direction, m.Sent = callnormv1.Direction_DIRECTION_OUTBOUND, &yes
+	case callnormv1.EventKind_EVENT_KIND_MESSAGE_RECEIVED:
+		m.Direction = callnormv1.Direction_DIRECTION_INBOUND
+	}
+	o.Messages = []*callnormv1.Message{m}
+}

@@ -1,0 +1,141 @@
+package curiousthing
+
+import (
+	"time"
+
+	"github.com/callnorm/callnorm/adapters/internal/wire"
+	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
+	"google.golang.org/protobuf/types/known/timestamppb"
+)
+
+// item is one event of a batch. Since the order of members is free, all members of all events are read in one go, and what
+// they mean is decided afterwards.
+type item struct {
+	path      string
+	notes     *wire.Notes
+	eventID   field
+	eventType string
+	createdAt *timestamppb.Timestamp
+	// fields holds the members of the event itself, whether they stand in an envelope's `data` or bare.
+	fields         map[string]field
+	started, time  *timestamppb.Timestamp
+	answers        []answer
+	humanRequested bool
+}
+
+// field is a member, with its path. Lists have no text.
+type field struct{ text, path string }
+
+// answer is one entry of `flow`: a question, the provider's class for the answer, and the customer's words.
+type answer struct{ question, class, words string }
+
+func (it *item) read(r *wire.Reader) {
+	for name := range r.Members() {
+		switch name {
+		case "id":
+			it.eventID = field{text: r.Text(), path: r.Path()}
+		case "eventType":
+			it.eventType = r.Text()
+		case "createdAt":
+			it.createdAt = r.Time(false)
+		case "data":
+			for name := range r.Members() {
+				it.member(r, name)
+			}
+		default:
+			it.member(r, name)
+		}
+	}
+}
+
+// member reads one member of an event. What stands both in `data` and beside it is read once; the reader keeps the other.
+func (it *item) member(r *wire.Reader, name string) {
+	if it.has(name) {
+		return
+	}
+	f := field{path: r.Path()}
+	switch name {
+	case "correlationId", "sessionId", "callResultId", "campaignId", "name", "phone", "from", "to", "message",
+		"status", "type", "note", "additionalInformation", "lastStepName":
+		f.text = r.Text()
+	case "startedTime":
+		it.started = r.Time(false)
+	case "time":
+		if it.time = r.Time(false); it.time != nil {
+			f.text = it.time.AsTime().Format(time.RFC3339Nano)
+		}
+	case "flow":
+		it.readFlow(r)
+	case "requests":
+		it.readRequests(r)
+	default:
+		return
+	}
+	it.fields[name] = f
+}
+
+func (it *item) readFlow(r *wire.Reader) {
+	for range r.Elements() {
+		var a answer
+		for name := range r.Members() {
+			switch name {
+			case "questionName":
+				a.question = r.Text()
+			case "response":
+				a.class = r.Text()
+			case "transcript":
+				a.words = r.Text()
+			}
+		}
+		it.answers = append(it.answers, a)
+	}
+}
+
+// readRequests reads what the customer asked for on the call. The documentation shows one word.
+func (it *item) readRequests(r *wire.Reader) {
+	for range r.Elements() {
+		switch text := r.Text(); squash(text) {
+		case "humansupportrequest":
+			it.humanRequested = true
+		case "":
+		default:
+			it.notes.UnmappedText(r.Path(), text)
+		}
+	}
+}
+
+func (it *item) has(name string) bool {
+	_, ok := it.fields[name]
+	return ok
+}
+
+func (it *item) text(name string) string { return it.fields[name].text }
+
+// at returns the path of a member of the item.
+func (it *item) at(name string) string {
+	if it.path == "" {
+		return name
+	}
+	return it.path + "." + name
+}
+
+// id returns the text of an id, unless a placeholder stands in its place.
+func (it *item) id(f field) string {
+	if !wire.Placeholder(f.text) {
+		return f.text
+	}
+	if f.text != "" {
+		it.notes.Warn(callnormv1.WarningKind_WARNING_KIND_PLACEHOLDER, f.path, "a placeholder instead of an id; it identifies nothing")
+		it.notes.UnmappedText(f.path, f.text)
+	}
+	return ""
+}
+
+// leave keeps members that mean nothing in this kind of event.
+func (it *item) leave(names ...string) {
+	for _, name := range names {
+		if f := it.fields[name]; f.text != "" {
+			it.notes.UnmappedText(f.path, f.text)
+		}
+	}
+}

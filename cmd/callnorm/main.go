@@ -1,0 +1,117 @@
+// Command callnorm takes the webhooks of calling platforms in, keeps them, and hands out one canonical outcome for each call.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// Exit codes.
+const (
+	exitOK    = 0
+	exitError = 1
+	exitUsage = 2
+)
+
+// commands is the command line. Each command is a file of its own.
+type commands struct {
+	Serve     serveCommand     `cmd:"" help:"Take webhooks in and hand outcomes out."`
+	Normalize normalizeCommand `cmd:"" help:"Normalize a payload from a file, without a server."`
+	Tail      tailCommand      `cmd:"" help:"Follow the outcomes of a running server."`
+	Version   versionCommand   `cmd:"" help:"Print the version."`
+}
+
+// streams are what a command reads and writes.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// After the first signal the default is restored, so that a second one ends the process at once.
+	context.AfterFunc(ctx, stop)
+	code := run(ctx, os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr})
+	stop()
+	os.Exit(code)
+}
+
+// usageError says that a command cannot be carried out as it was given.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+func usagef(format string, args ...any) error { return &usageError{fmt.Errorf(format, args...)} }
+
+// exited carries the exit code of --help through kong, which wants to end the process by itself.
+type exited struct{ code int }
+
+func run(ctx context.Context, args []string, io streams) (code int) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			early, ok := cause.(exited)
+			if !ok {
+				panic(cause)
+			}
+			code = early.code
+		}
+	}()
+	set, err := registered()
+	if err != nil {
+		return fail(io, err)
+	}
+	var line commands
+	parser, err := kong.New(&line,
+		kong.Name("callnorm"),
+		kong.Description("callnorm turns the webhooks of calling platforms into one canonical call outcome."),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
+		kong.Writers(io.out, io.err),
+		kong.Exit(func(code int) { panic(exited{code}) }),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(io, set),
+		kong.Vars{
+			"http_addr": defaultHTTPAddr, "grpc_addr": defaultGRPCAddr, "data_dir": defaultDataDir,
+			"adapters": strings.Join(set.Names(), ", "),
+		},
+	)
+	if err != nil {
+		return fail(io, err)
+	}
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		_, _ = fmt.Fprintf(io.err, "callnorm: %v\nTry callnorm --help.\n", err)
+		return exitUsage
+	}
+	return fail(io, parsed.Run())
+}
+
+// fail prints an error and returns the exit code that belongs to it.
+func fail(io streams, err error) int {
+	usage, quiet := (*usageError)(nil), (*incompleteError)(nil)
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &quiet):
+		return exitError
+	case errors.As(err, &usage):
+		_, _ = fmt.Fprintln(io.err, "callnorm:", err)
+		return exitUsage
+	default:
+		_, _ = fmt.Fprintln(io.err, "callnorm:", err)
+		return exitError
+	}
+}
+
+// incompleteError ends with exit code 1 after everything was said already.
+type incompleteError struct{}
+
+func (*incompleteError) Error() string { return "not everything was done" }

@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
+)
+
+type tailCommand struct {
+	Addr     string   `env:"CALLNORM_GRPC_ADDR" default:"${grpc_addr}" placeholder:"HOST:PORT" help:"Address of the server (${default})."`
+	After    string   `placeholder:"CURSOR" help:"Go on after this cursor." xor:"start"`
+	From     string   `enum:"beginning,now" default:"now" help:"Where to begin: beginning or now (${default})." xor:"start"`
+	Provider []string `placeholder:"NAME" help:"Only these providers."`
+	Source   []string `placeholder:"NAME" help:"Only these sources."`
+	JSON     bool     `name:"json" help:"Print each revision with its cursor as one line of JSON."`
+	Max      int      `placeholder:"N" help:"Stop after N revisions."`
+}
+
+// Help shows examples.
+func (tailCommand) Help() string {
+	return `Prints one line for each new revision of an outcome. When the server goes away, it waits and goes on where it was. At the
+end it prints the cursor to go on with.
+
+Examples:
+
+  callnorm tail
+  callnorm tail --from beginning --provider voxia
+  callnorm tail --json | jq .outcome.disposition
+  callnorm tail --after AQ3Z...`
+}
+
+// Run follows the outcomes until ctx ends.
+func (c tailCommand) Run(ctx context.Context, streams streams) error {
+	conn, err := grpc.NewClient(c.Addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return usagef("address %q: %w", c.Addr, err)
+	}
+	defer func() { _ = conn.Close() }()
+	follower := follower{
+		client: callnormv1.NewOutcomeServiceClient(conn), streams: streams, json: c.JSON, left: c.Max,
+		request: &callnormv1.StreamOutcomesRequest{Providers: c.Provider, Sources: c.Source},
+	}
+	switch {
+	case c.After != "":
+		follower.resume(c.After)
+	case c.From == "beginning":
+		follower.request.Start = &callnormv1.StreamOutcomesRequest_From{From: callnormv1.StreamStart_STREAM_START_BEGINNING}
+	default:
+		follower.request.Start = &callnormv1.StreamOutcomesRequest_From{From: callnormv1.StreamStart_STREAM_START_NOW}
+	}
+	err = follower.follow(ctx)
+	if follower.cursor != "" && !c.JSON {
+		_, _ = fmt.Fprintln(streams.err, "go on with: callnorm tail --after", follower.cursor)
+	}
+	return err
+}
+
+// follower follows a stream over its interruptions.
+type follower struct {
+	client  callnormv1.OutcomeServiceClient
+	streams streams
+	request *callnormv1.StreamOutcomesRequest
+	json    bool
+	cursor  string
+	left    int // revisions until the end; 0 for no end
+}
+
+var errEnough = errors.New("enough")
+
+func (f *follower) resume(cursor string) {
+	f.cursor = cursor
+	f.request.Start = &callnormv1.StreamOutcomesRequest_After{After: cursor}
+}
+
+func (f *follower) follow(ctx context.Context) error {
+	const shortest, longest = 200 * time.Millisecond, 5 * time.Second
+	wait := shortest
+	for {
+		before := f.cursor
+		err := f.stream(ctx)
+		if errors.Is(err, errEnough) || ctx.Err() != nil {
+			return nil //nolint:nilerr // Both ends are what the user asked for.
+		}
+		switch {
+		case status.Code(err) != codes.Unavailable:
+			return err
+		case f.cursor != before:
+			wait = shortest
+		}
+		_, _ = fmt.Fprintf(f.streams.err, "%s; trying again in %s\n", status.Convert(err).Message(), wait)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+		wait = min(2*wait, longest)
+	}
+}
+
+func (f *follower) stream(ctx context.Context) error {
+	stream, err := f.client.StreamOutcomes(ctx, f.request)
+	if err != nil {
+		return err
+	}
+	for {
+		message, err := stream.Recv()
+		if err != nil {
+			return err
+		}
+		if message.GetOutcome() != nil {
+			if err := f.print(message); err != nil {
+				return err
+			}
+		}
+		f.resume(message.GetCursor())
+		if message.GetOutcome() != nil && f.left > 0 {
+			if f.left--; f.left == 0 {
+				return errEnough
+			}
+		}
+	}
+}
+
+func (f *follower) print(message *callnormv1.StreamOutcomesResponse) error {
+	if f.json {
+		text, err := protojson.Marshal(message)
+		if err != nil {
+			return err
+		}
+		var line json.RawMessage = text
+		if text, err = json.Marshal(line); err != nil { // one spelling in every build
+			return err
+		}
+		_, err = fmt.Fprintf(f.streams.out, "%s\n", text)
+		return err
+	}
+	o := message.GetOutcome()
+	_, err := fmt.Fprintf(f.streams.out, "%s  %-14s %-16s %-9s %s%s%s%s r%d\n",
+		o.GetRevisionTime().AsTime().Format(time.RFC3339), o.GetProvider(), word(o.GetEvent(), "EVENT_KIND_"),
+		word(o.GetCompleteness(), "COMPLETENESS_"), word(o.GetStatus(), "CALL_STATUS_"),
+		detail("end", o.GetEnd().GetReason() != 0, word(o.GetEnd().GetReason(), "END_REASON_")),
+		detail("answered by", o.GetAnsweredBy().GetValue() != 0, word(o.GetAnsweredBy().GetValue(), "ANSWERED_BY_KIND_")),
+		detail("disposition", o.GetDisposition().GetValue() != 0, word(o.GetDisposition().GetValue(), "CONTACT_DISPOSITION_"))+"  "+o.GetName(),
+		o.GetRevision())
+	return err
+}
+
+func detail(name string, told bool, value string) string {
+	if !told {
+		return ""
+	}
+	return ", " + name + ": " + value
+}

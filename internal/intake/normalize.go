@@ -1,0 +1,134 @@
+package intake
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/callnorm/callnorm/adapters"
+	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
+	"github.com/callnorm/callnorm/internal/callstate"
+)
+
+// Payload is what Normalize is given. One of Source, Adapter and Provider names how to read it.
+type Payload struct {
+	Source, Adapter, Provider, Event, Query string
+	Header                                  http.Header
+	Body                                    []byte
+}
+
+// Normalize says what a payload means and keeps nothing. Items that cannot be read are part of the answer.
+func (in *Intake) Normalize(payload Payload) (*callnormv1.NormalizeResponse, error) {
+	source, err := in.resolve(payload)
+	if err != nil {
+		return nil, err
+	}
+	event := payload.Event
+	if event == "" {
+		event = source.Event
+	}
+	result, err := in.normalize(source.Adapter, adapters.Delivery{
+		Provider: source.Provider, Event: event, Query: payload.Query, Header: payload.Header, Body: payload.Body,
+		ReceiveTime: in.now(),
+	})
+	report := reportOf(result, err)
+	response := &callnormv1.NormalizeResponse{Faults: report.GetFaults(), Notices: report.GetNotices()}
+	for _, outcome := range result.Outcomes {
+		outcome.Call.Source = source.Name
+		response.Outcomes = append(response.Outcomes, callstate.Bound(outcome.Call))
+	}
+	return response, nil
+}
+
+// resolve finds the adapter and the provider's name by what the payload names, a source first.
+func (in *Intake) resolve(payload Payload) (Source, error) {
+	var source Source
+	switch {
+	case payload.Source != "":
+		var err error
+		if source, err = in.Source(payload.Source); err != nil {
+			return Source{}, err
+		}
+	case payload.Adapter != "":
+		adapter, ok := in.adapters.ByName(payload.Adapter)
+		if !ok {
+			return Source{}, in.noAdapter("adapter", payload.Adapter)
+		}
+		source = Source{Adapter: adapter, Provider: adapter.Providers()[0]}
+	case payload.Provider != "":
+		adapter, ok := in.adapters.ByProvider(payload.Provider)
+		if !ok {
+			return Source{}, in.noAdapter("provider", payload.Provider)
+		}
+		source = Source{Adapter: adapter}
+	default:
+		return Source{}, fmt.Errorf("%w: name a source, an adapter or a provider", ErrNoAdapter)
+	}
+	if payload.Provider != "" {
+		source.Provider = payload.Provider
+	}
+	return source, nil
+}
+
+func (in *Intake) noAdapter(kind, name string) error {
+	return fmt.Errorf("%w: %s %q; there are: %s", ErrAdapterNotFound, kind, name, strings.Join(in.adapters.Names(), ", "))
+}
+
+// normalize calls the adapter within its bounds of depth and time.
+func (in *Intake) normalize(adapter adapters.Adapter, delivery adapters.Delivery) (adapters.Result, error) {
+	if depth(delivery.Body) > maxDepth {
+		return adapters.Result{}, &adapters.Error{
+			Reason: callnormv1.FaultReason_FAULT_REASON_TOO_DEEP,
+			Detail: fmt.Sprintf("the body is nested more than %d levels deep", maxDepth),
+		}
+	}
+	type answer struct {
+		result adapters.Result
+		err    error
+	}
+	start := time.Now()
+	done := make(chan answer, 1)
+	go func() {
+		result, err := adapters.Normalize(adapter, delivery)
+		done <- answer{result, err}
+	}()
+	timeout := time.NewTimer(adapterIn)
+	defer timeout.Stop()
+	var got answer
+	select {
+	case got = <-done:
+	case <-timeout.C:
+		got.err = &adapters.Error{
+			Reason: callnormv1.FaultReason_FAULT_REASON_ADAPTER_TIMEOUT,
+			Detail: fmt.Sprintf("adapter %s %s took more than %s; the delivery is kept and can be normalized again",
+				adapter.Name(), adapter.Version(), adapterIn),
+		}
+	}
+	if fault := (*adapters.Error)(nil); got.err != nil && !errors.As(got.err, &fault) {
+		got.err = &adapters.Error{Reason: callnormv1.FaultReason_FAULT_REASON_ADAPTER_FAILED, Detail: "the adapter failed"}
+	}
+	in.observer.Normalized(adapter.Name(), time.Since(start), got.result, got.err)
+	return got.result, got.err
+}
+
+// depth returns how deep a body is nested if it is JSON. In other formats brackets nest nothing.
+func depth(body []byte) int {
+	deepest, level, quoted := 0, 0, false
+	for i := 0; i < len(body); i++ {
+		switch c := body[i]; {
+		case c == '\\' && quoted:
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '[':
+			level++
+			deepest = max(deepest, level)
+		case c == '}' || c == ']':
+			level--
+		}
+	}
+	return deepest
+}

@@ -1,0 +1,79 @@
+package sqlite
+
+import (
+	"fmt"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// Encodings of a stored body.
+const (
+	plain = iota
+	zstandard
+)
+
+const (
+	// smallBody is the size below which compressing saves nothing worth its time.
+	smallBody = 256
+	// maxBody bounds what a frame may claim to hold.
+	maxBody = 1 << 30
+)
+
+// packer turns bodies into what is stored and back. Its methods may be called at the same time.
+type packer struct {
+	encoder *zstd.Encoder
+	decoder *zstd.Decoder
+}
+
+func newPacker() (*packer, error) {
+	// The checksum of the row covers the frame.
+	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderCRC(false),
+		zstd.WithLowerEncoderMem(true))
+	if err != nil {
+		return nil, fmt.Errorf("zstd: %w", err)
+	}
+	decoder, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxMemory(maxBody))
+	if err != nil {
+		return nil, fmt.Errorf("zstd: %w", err)
+	}
+	return &packer{encoder, decoder}, nil
+}
+
+// pack returns what is stored for a body. It is never nil, since nil would be NULL.
+func (p *packer) pack(body []byte) (encoding int64, packed []byte) {
+	if len(body) >= smallBody {
+		if packed := p.encoder.EncodeAll(body, make([]byte, 0, len(body)/2)); len(packed) < len(body) {
+			return zstandard, packed
+		}
+	}
+	return plain, present(body)
+}
+
+func (p *packer) unpack(encoding int64, packed []byte) ([]byte, error) {
+	switch encoding {
+	case plain:
+		return packed, nil
+	case zstandard:
+		body, err := p.decoder.DecodeAll(packed, nil)
+		if err != nil {
+			return nil, fmt.Errorf("zstd: %w", err)
+		}
+		return body, nil
+	default:
+		return nil, fmt.Errorf("unknown encoding %d", encoding)
+	}
+}
+
+// close releases the memory. The decoder has no error to report, the encoder none without a writer.
+func (p *packer) close() {
+	p.decoder.Close()
+	_ = p.encoder.Close()
+}
+
+// present replaces nil, which would be stored as NULL.
+func present(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}

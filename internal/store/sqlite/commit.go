@@ -1,0 +1,290 @@
+package sqlite
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"runtime"
+	"time"
+
+	"github.com/callnorm/callnorm/internal/store"
+)
+
+// Bounds of a group, the requests that share a transaction. The last request of a group may exceed the second.
+const (
+	maxGroup      = 256
+	maxGroupBytes = 16 << 20
+)
+
+// probeEvery is how often a store that cannot write looks whether it can again.
+const probeEvery = time.Second
+
+// committer is all that writes: one goroutine with one connection.
+type committer struct {
+	store *Store
+	// requests has no room: what was not taken was not begun, and nobody needs to answer it.
+	requests chan *request
+	// done is closed when run has returned.
+	done chan struct{}
+
+	db   *sql.DB
+	conn *sql.Conn
+	// writes are the statements below, queries has its own.
+	writes statements
+	*queries
+
+	begin, commit, rollback                                  *sql.Stmt
+	insertDeliveryID, insertDelivery, insertContribution     *sql.Stmt
+	insertOutcome, updateOutcome, insertEntry, updateHead    *sql.Stmt
+	insertExternalID, deleteExternalID, putProbe, clearProbe *sql.Stmt
+}
+
+// openCommitter opens the connection that writes, brings the schema up to date and reads the names and keys of the store.
+func openCommitter(ctx context.Context, file string, s *Store) (_ *committer, err error) {
+	c := &committer{store: s, requests: make(chan *request), done: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, c.close(ctx))
+		}
+	}()
+	// The page size comes first: it is fixed with the first page. The journal grows to about 32 MiB before its pages are
+	// written home, which spares most of the writes to pages that many deliveries touch.
+	if c.db, err = sql.Open("sqlite", dsn(file, url.Values{"_pragma": {
+		"page_size(8192)", "journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(10000)", "wal_autocheckpoint(4000)",
+		"journal_size_limit(67108864)", "cache_size(-32768)", "temp_store(MEMORY)",
+	}})); err != nil {
+		return nil, fmt.Errorf("open for writing: %w", err)
+	}
+	c.db.SetMaxOpenConns(1)
+	if c.conn, err = c.db.Conn(ctx); err != nil {
+		return nil, fmt.Errorf("open for writing: %w", err)
+	}
+	if err := migrate(ctx, c.conn, migrations()); err != nil {
+		return nil, err
+	}
+	if err := c.prepareWrites(ctx); err != nil {
+		return nil, err
+	}
+	key, err := c.meta(ctx, "delivery_id_key", 32)
+	if err != nil {
+		return nil, err
+	}
+	log, err := c.meta(ctx, "log_id", 8)
+	if err != nil {
+		return nil, err
+	}
+	s.key, s.log = key, [8]byte(log)
+	if c.queries, err = prepareQueries(ctx, c.conn, s.packer, s.log); err != nil {
+		return nil, err
+	}
+	if _, err := c.readHead(ctx); errors.Is(err, sql.ErrNoRows) {
+		var h headRow
+		_, err := c.conn.ExecContext(ctx,
+			"INSERT INTO head (id, position, entry, time, delivery, contribution, checksum) VALUES (1, 0, 0, 0, 0, 0, ?)",
+			int64(h.checksum()))
+		if err != nil {
+			return nil, fmt.Errorf("write head: %w", err)
+		}
+	} else if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *committer) prepareWrites(ctx context.Context) error {
+	return c.writes.prepare(ctx, c.conn, map[**sql.Stmt]string{
+		&c.begin:            "BEGIN IMMEDIATE",
+		&c.commit:           "COMMIT",
+		&c.rollback:         "ROLLBACK",
+		&c.insertDeliveryID: "INSERT INTO delivery_ids (id, seq) VALUES (?, ?)",
+		&c.insertDelivery: "INSERT INTO deliveries (" + deliveryColumns +
+			") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		&c.insertContribution: "INSERT INTO contributions (" + contributionColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+		&c.insertOutcome: "INSERT INTO outcomes (revision, position, first_position, contribution, checksum, provider_call_id, " +
+			"external_ids, id) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+		&c.updateOutcome: "UPDATE outcomes SET revision = ?, position = ?, first_position = ?, contribution = ?, checksum = ?, " +
+			"provider_call_id = ?, external_ids = ? WHERE id = ?",
+		&c.insertEntry:      "INSERT INTO log (" + entryColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		&c.updateHead:       "UPDATE head SET position = ?, entry = ?, time = ?, delivery = ?, contribution = ?, checksum = ? WHERE id = 1",
+		&c.insertExternalID: "INSERT INTO external_ids (system, id, first_position, outcome) VALUES (?, ?, ?, ?)",
+		&c.deleteExternalID: "DELETE FROM external_ids WHERE system = ? AND id = ? AND first_position = ?",
+		&c.putProbe:         "INSERT INTO meta (name, value, checksum) VALUES ('probe', ?, 0) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+		&c.clearProbe:       "DELETE FROM meta WHERE name = 'probe'",
+	})
+}
+
+// meta returns a value that was chosen at random when the store was created.
+func (c *committer) meta(ctx context.Context, name string, size int) ([]byte, error) {
+	var value []byte
+	var stored int64
+	err := c.conn.QueryRowContext(ctx, "SELECT value, checksum FROM meta WHERE name = ?", name).Scan(&value, &stored)
+	sum := func() checksum { return newChecksum("meta").text(name).bytes(value) }
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		value = make([]byte, size)
+		rand.Read(value) // never fails
+		if _, err := c.conn.ExecContext(ctx, "INSERT INTO meta (name, value, checksum) VALUES (?, ?, ?)", name, value,
+			int64(sum())); err != nil {
+			return nil, fmt.Errorf("write %s: %w", name, err)
+		}
+	case err != nil:
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	case len(value) != size:
+		return nil, corrupt("meta", name, "value has another length")
+	default:
+		return value, sum().verify(stored, "meta", name)
+	}
+	return value, nil
+}
+
+// run commits until the store is closed. It answers every request that it has taken.
+func (c *committer) run() {
+	defer close(c.done)
+	probe := time.NewTicker(probeEvery)
+	defer probe.Stop()
+	for {
+		var failing <-chan time.Time
+		if c.store.Err() != nil {
+			failing = probe.C
+		}
+		select {
+		case r := <-c.requests:
+			c.serve(c.gather(r))
+		case <-failing:
+			c.probe()
+		case <-c.store.closing:
+			return
+		}
+	}
+}
+
+// gather takes what is waiting beside the first request, and what the goroutines that could run now are about to hand over:
+// it lets them run before it, as long as that brings more. Alone, it waits for nobody.
+func (c *committer) gather(first *request) []*request {
+	group, size, before := []*request{first}, first.size, 0
+	for len(group) < maxGroup && size < maxGroupBytes {
+		select {
+		case r := <-c.requests:
+			group, size = append(group, r), size+r.size
+		default:
+			if len(group) == before {
+				return group
+			}
+			before = len(group)
+			runtime.Gosched()
+		}
+	}
+	return group
+}
+
+// serve commits a group and answers its requests. When it fails for what may be the fault of one of them, each gets a
+// transaction of its own.
+func (c *committer) serve(group []*request) {
+	answers, err := c.transact(group)
+	if err != nil && len(group) > 1 && perhapsOwn(err) {
+		for i := range group {
+			c.serve(group[i : i+1])
+		}
+		return
+	}
+	for i, r := range group {
+		if err != nil {
+			r.answer <- answer{err: err}
+			continue
+		}
+		r.answer <- answers[i]
+	}
+}
+
+// transact keeps a group in one transaction. The error is the transaction's; those of single requests, which have left
+// nothing behind, are among the answers.
+func (c *committer) transact(group []*request) ([]answer, error) {
+	answers := make([]answer, 0, len(group))
+	err := c.inTransaction(func(ctx context.Context, t *transaction) error {
+		for _, r := range group {
+			receipt, err := t.keep(ctx, r)
+			if own, ok := errors.AsType[requestError](err); ok {
+				answers = append(answers, answer{err: own.error})
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			answers = append(answers, answer{receipt: receipt})
+		}
+		return t.writeHead(ctx)
+	})
+	return answers, err
+}
+
+// probe finds out whether the store can write again: it takes some room as a delivery would, and gives it back to those
+// that come.
+func (c *committer) probe() {
+	// The result is in Err.
+	_ = c.inTransaction(func(ctx context.Context, t *transaction) error {
+		return t.exec(ctx, c.putProbe, make([]byte, 1<<16))
+	})
+	if c.store.Err() == nil {
+		_ = c.inTransaction(func(ctx context.Context, t *transaction) error { return t.exec(ctx, c.clearProbe) })
+	}
+}
+
+// inTransaction runs one transaction and publishes what it has changed. Its error is one for callers of the store.
+func (c *committer) inTransaction(body func(context.Context, *transaction) error) error {
+	// A caller that gives up does not end the commit, which is also others'.
+	ctx := context.Background()
+	begin := c.store.settings.Now()
+	t := &transaction{committer: c, now: begin.UnixMicro()}
+	err := t.run(ctx, body)
+	if err != nil {
+		// SQLite has already rolled back after some errors; then this one says so, and there is nothing to do.
+		_, _ = c.rollback.ExecContext(ctx)
+		err = fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+	}
+	if err == nil && !t.wrote {
+		return nil
+	}
+	c.store.publish(t.head, err)
+	if report := c.store.settings.OnCommit; report != nil {
+		done := Commit{Duration: c.store.settings.Now().Sub(begin), Err: err}
+		if err == nil {
+			done.Deliveries, done.Revisions = t.deliveries, t.revisions
+		}
+		report(done)
+	}
+	return err
+}
+
+// publish tells the readers what was committed, or that it failed.
+func (s *Store) publish(h headRow, err error) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.failure = err
+	if head := s.cursor(h); err == nil && head.Position > s.head.Position {
+		s.head = head
+		close(s.grown)
+		s.grown = make(chan struct{})
+	}
+}
+
+// close ends the connection, when run has returned or was never called. The journal is written home first, so that the
+// database is one file again.
+func (c *committer) close(ctx context.Context) error {
+	errs := []error{c.writes.close()}
+	if c.queries != nil {
+		errs = append(errs, c.queries.close())
+	}
+	if c.conn != nil {
+		if _, err := c.conn.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
+			errs = append(errs, fmt.Errorf("checkpoint: %w", err))
+		}
+		errs = append(errs, c.conn.Close())
+	}
+	if c.db != nil {
+		errs = append(errs, c.db.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,264 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/callnorm/callnorm/internal/store"
+)
+
+// Bounds of a page of the log. The last entry of a page may exceed the second.
+const (
+	maxLook      = 4096
+	maxPageBytes = 8 << 20
+)
+
+func (s *Store) isClosed() bool {
+	select {
+	case <-s.closing:
+		return true
+	default:
+		return false
+	}
+}
+
+// reads runs a read, which Close waits for.
+func (s *Store) reads(read func() error) error {
+	s.reading.RLock()
+	defer s.reading.RUnlock()
+	if s.isClosed() {
+		return store.ErrClosed
+	}
+	return explain(read())
+}
+
+// Delivery implements store.Store.
+func (s *Store) Delivery(ctx context.Context, id store.DeliveryID) (delivery store.Delivery, err error) {
+	err = s.reads(func() error {
+		row, err := s.read.readDelivery(ctx, id)
+		if err != nil {
+			return err
+		}
+		delivery, err = row.open(s.packer)
+		return err
+	})
+	return delivery, err
+}
+
+// Outcome implements store.Store.
+func (s *Store) Outcome(ctx context.Context, id store.OutcomeID) (entry store.Entry, err error) {
+	err = s.reads(func() error {
+		row, err := s.read.readOutcome(ctx, id)
+		if err != nil {
+			return err
+		}
+		if row.revision == 0 {
+			return store.ErrNotFound
+		}
+		entry, err = s.read.readNewest(ctx, row)
+		return err
+	})
+	return entry, err
+}
+
+// Contributions implements store.Store.
+func (s *Store) Contributions(ctx context.Context, id store.OutcomeID) (contributions []store.KeptContribution, err error) {
+	err = s.reads(func() error {
+		row, err := s.read.readOutcome(ctx, id)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		contributions, err = s.read.readContributions(ctx, id, row.contribution)
+		return err
+	})
+	return contributions, err
+}
+
+// Lookup implements store.Store.
+func (s *Store) Lookup(ctx context.Context, query store.Query, limit int) (entries []store.Entry, err error) {
+	byExternalID := query.ExternalID != store.ExternalID{}
+	if byExternalID == (query.ProviderCallID != "") {
+		return nil, errors.New("lookup: exactly one id is needed")
+	}
+	if limit <= 0 {
+		return nil, fmt.Errorf("lookup: limit is %d", limit)
+	}
+	err = s.reads(func() error {
+		rows, err := s.lookup(ctx, query, limit)
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			if !row.has(query) {
+				return corrupt("outcomes", row.id, "found under an id that it does not have")
+			}
+			entry, err := s.read.readNewest(ctx, row)
+			if err != nil {
+				return err
+			}
+			entries = append(entries, entry)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return entries, nil
+}
+
+func (s *Store) lookup(ctx context.Context, query store.Query, limit int) (found []outcomeRow, err error) {
+	var text strings.Builder
+	var args []any
+	text.WriteString("SELECT " + qualify("o", outcomeColumns) + " FROM ")
+	if query.ProviderCallID != "" {
+		text.WriteString("outcomes o JOIN log l ON l.position = o.position WHERE o.provider_call_id <> '' AND o.provider_call_id = ?")
+		args = append(args, query.ProviderCallID)
+	} else {
+		// CROSS JOIN means the same as JOIN, and tells SQLite to begin with the ids, which are already in order.
+		text.WriteString("external_ids e CROSS JOIN outcomes o ON o.id = e.outcome CROSS JOIN log l ON l.position = o.position " +
+			"WHERE e.system = ? AND e.id = ?")
+		args = append(args, query.ExternalID.System, query.ExternalID.ID)
+	}
+	if query.Provider != "" {
+		text.WriteString(" AND l.provider = ?")
+		args = append(args, query.Provider)
+	}
+	if query.Source != "" {
+		text.WriteString(" AND l.source = ?")
+		args = append(args, query.Source)
+	}
+	if query.ProviderCallID != "" {
+		text.WriteString(" ORDER BY o.first_position LIMIT ?")
+	} else {
+		text.WriteString(" ORDER BY e.first_position LIMIT ?")
+	}
+	rows, err := s.readers.QueryContext(ctx, text.String(), append(args, limit)...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	for rows.Next() {
+		row, err := scanOutcome(rows)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, row)
+	}
+	return found, rows.Err()
+}
+
+func qualify(table, columns string) string {
+	return table + "." + strings.ReplaceAll(columns, ", ", ", "+table+".")
+}
+
+// has tells whether the outcome has the id that it was found by.
+func (r *outcomeRow) has(query store.Query) bool {
+	if query.ProviderCallID != "" {
+		return r.providerCallID == query.ProviderCallID
+	}
+	ids, err := r.unpackExternalIDs()
+	return err == nil && slices.Contains(ids, query.ExternalID)
+}
+
+// Read implements store.Store.
+func (s *Store) Read(ctx context.Context, after store.Position, filter store.Filter, limit int) (page store.Page, err error) {
+	if limit <= 0 {
+		return store.Page{}, fmt.Errorf("read: limit is %d", limit)
+	}
+	err = s.reads(func() error {
+		oldest, head := s.bounds()
+		switch {
+		case after < 0 || after > head.Position:
+			return fmt.Errorf("%w: position %d", store.ErrCursorForeign, after)
+		case after < oldest-1:
+			return fmt.Errorf("%w: position %d", store.ErrCursorExpired, after)
+		case after == head.Position:
+			page = store.Page{Next: head, End: true}
+			return nil
+		}
+		page, err = s.page(ctx, after, min(head.Position, after+maxLook), filter, limit)
+		page.End = page.Next.Position == head.Position
+		return err
+	})
+	if err != nil {
+		return store.Page{}, err
+	}
+	return page, nil
+}
+
+// page looks at the entries after a position up to another, which the log has.
+func (s *Store) page(ctx context.Context, after, last store.Position, filter store.Filter, limit int) (page store.Page, err error) {
+	rows, err := s.scan(ctx, after, last, filter, limit)
+	if err != nil {
+		return store.Page{}, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	size := 0
+	for len(page.Entries) < limit && size < maxPageBytes && rows.Next() {
+		entry, err := s.read.scanEntry(rows)
+		if err != nil {
+			return store.Page{}, err
+		}
+		if expected := after + store.Position(len(page.Entries)) + 1; passesAll(filter) && entry.Position != expected {
+			return store.Page{}, corrupt("log", expected, "row is missing")
+		}
+		page.Entries = append(page.Entries, entry)
+		page.Next = entry.Cursor
+		size += len(entry.Body)
+	}
+	if err := rows.Err(); err != nil {
+		return store.Page{}, err
+	}
+	if full := len(page.Entries) == limit || size >= maxPageBytes; full || page.Next.Position == last {
+		return page, nil
+	}
+	if passesAll(filter) {
+		return store.Page{}, corrupt("log", page.Next.Position+1, "row is missing")
+	}
+	// What follows was filtered out: it has been looked at all the same.
+	if err := rows.Close(); err != nil {
+		return store.Page{}, err
+	}
+	entry, err := s.read.readEntry(ctx, int64(last))
+	page.Next = entry.Cursor
+	return page, err
+}
+
+// scan asks for entries. Without a filter, as followers mostly do, the statement is a prepared one.
+func (s *Store) scan(ctx context.Context, after, last store.Position, filter store.Filter, limit int) (*sql.Rows, error) {
+	if passesAll(filter) {
+		return s.read.page.QueryContext(ctx, int64(after), int64(last), limit)
+	}
+	var text strings.Builder
+	args := []any{int64(after), int64(last)}
+	text.WriteString("SELECT " + entryColumns + " FROM log WHERE position > ? AND position <= ?")
+	args = in(&text, args, "provider", filter.Providers)
+	args = in(&text, args, "source", filter.Sources)
+	args = in(&text, args, "status", filter.Statuses)
+	args = in(&text, args, "completeness", filter.Completeness)
+	text.WriteString(" ORDER BY position LIMIT ?")
+	return s.readers.QueryContext(ctx, text.String(), append(args, limit)...)
+}
+
+func passesAll(f store.Filter) bool {
+	return len(f.Providers) == 0 && len(f.Sources) == 0 && len(f.Statuses) == 0 && len(f.Completeness) == 0
+}
+
+// in adds a condition that a column has one of some values. No values are no condition.
+func in[T any](text *strings.Builder, args []any, column string, values []T) []any {
+	if len(values) == 0 {
+		return args
+	}
+	text.WriteString(" AND " + column + " IN (?" + strings.Repeat(", ?", len(values)-1) + ")")
+	for _, v := range values {
+		args = append(args, v)
+	}
+	return args
+}

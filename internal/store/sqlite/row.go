@@ -1,0 +1,390 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/callnorm/callnorm/internal/store"
+)
+
+// scanner is what *sql.Row and *sql.Rows have in common.
+type scanner interface{ Scan(dest ...any) error }
+
+// queries are the prepared reads. The committer has its own, inside its transaction; readers share one set.
+type queries struct {
+	packer *packer
+	log    [8]byte
+	statements
+
+	head, deliverySeq, delivery, contribution, contributionsOf, outcome, entry, page *sql.Stmt
+}
+
+func prepareQueries(ctx context.Context, on preparer, packer *packer, log [8]byte) (*queries, error) {
+	q := &queries{packer: packer, log: log}
+	return q, q.prepare(ctx, on, map[**sql.Stmt]string{
+		&q.head:            "SELECT position, entry, time, delivery, contribution, checksum FROM head WHERE id = 1",
+		&q.deliverySeq:     "SELECT seq FROM delivery_ids WHERE id = ?",
+		&q.delivery:        "SELECT " + deliveryColumns + " FROM deliveries WHERE seq = ?",
+		&q.contribution:    "SELECT " + contributionColumns + " FROM contributions WHERE id = ?",
+		&q.contributionsOf: "SELECT " + contributionColumns + " FROM contributions WHERE id >= ? AND id < ? ORDER BY id",
+		&q.outcome:         "SELECT " + outcomeColumns + " FROM outcomes WHERE id = ?",
+		&q.entry:           "SELECT " + entryColumns + " FROM log WHERE position = ?",
+		&q.page:            "SELECT " + entryColumns + " FROM log WHERE position > ? AND position <= ? ORDER BY position LIMIT ?",
+	})
+}
+
+// preparer is what *sql.DB and *sql.Conn have in common.
+type preparer interface {
+	PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
+}
+
+// statements are prepared statements that are closed together. database/sql forgets those of a *sql.Conn, and SQLite does
+// not close the files of a connection that has any left.
+type statements []*sql.Stmt
+
+func (s *statements) prepare(ctx context.Context, on preparer, texts map[**sql.Stmt]string) error {
+	for statement, text := range texts {
+		prepared, err := on.PrepareContext(ctx, text) //nolint:sqlclosecheck // close closes it
+		if err != nil {
+			return fmt.Errorf("prepare %q: %w", text, err)
+		}
+		*s = append(*s, prepared)
+		*statement = prepared
+	}
+	return nil
+}
+
+func (s *statements) close() error {
+	var errs []error
+	for _, statement := range *s {
+		errs = append(errs, statement.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// headRow says where the store ends.
+type headRow struct {
+	position, time, delivery, contribution int64
+	// entry is the checksum of the entry at position, 0 at position 0.
+	entry checksum
+}
+
+func (h headRow) checksum() checksum {
+	return newChecksum("head").number(h.position).number(int64(h.entry)).number(h.time).number(h.delivery).number(h.contribution)
+}
+
+func (q *queries) readHead(ctx context.Context) (headRow, error) {
+	var h headRow
+	var stored int64
+	if err := q.head.QueryRowContext(ctx).Scan(&h.position, &h.entry, &h.time, &h.delivery, &h.contribution, &stored); err != nil {
+		return headRow{}, fmt.Errorf("head: %w", err)
+	}
+	return h, h.checksum().verify(stored, "head", 1)
+}
+
+// deliveryRow is a delivery as it is stored.
+type deliveryRow struct {
+	seq                              int64
+	id                               store.DeliveryID
+	firstContribution, contributions int64
+	receiveTime                      int64
+	encoding                         int64
+	header, body                     []byte
+	delivery                         store.Delivery // without ReceiveTime, Header and Body
+	fixed                            checksum       // over what does not depend on the commit
+}
+
+const deliveryColumns = `seq, id, delivery_key, first_contribution, contributions, receive_time, state, encoding, checksum,
+	source, adapter, provider, event, method, path, query, header, report, body`
+
+// newDeliveryRow does what can be done before the commit.
+func newDeliveryRow(packer *packer, id store.DeliveryID, d store.Delivery) deliveryRow {
+	r := deliveryRow{id: id, delivery: d, receiveTime: d.ReceiveTime.UnixMicro(), header: []byte{}}
+	for _, line := range d.Header {
+		r.header = appendTexts(r.header, line.Name, line.Value)
+	}
+	r.encoding, r.body = packer.pack(d.Body)
+	r.delivery.Report = present(d.Report)
+	r.fixed = r.fixedChecksum()
+	return r
+}
+
+func (r *deliveryRow) fixedChecksum() checksum {
+	d := &r.delivery
+	return newChecksum("deliveries").bytes(r.id[:]).bytes(d.Key[:]).number(r.receiveTime).number(int64(d.State)).
+		number(r.encoding).text(d.Source).text(d.Adapter).text(d.Provider).text(d.Event).text(d.Method).text(d.Path).
+		text(d.Query).bytes(r.header).bytes(d.Report).bytes(r.body)
+}
+
+func (r *deliveryRow) checksum() checksum {
+	return r.fixed.number(r.seq).number(r.firstContribution).number(r.contributions)
+}
+
+func (r *deliveryRow) values() []any {
+	d := &r.delivery
+	return []any{r.seq, r.id[:], d.Key[:], r.firstContribution, r.contributions, r.receiveTime, d.State, r.encoding,
+		int64(r.checksum()), d.Source, d.Adapter, d.Provider, d.Event, d.Method, d.Path, d.Query, r.header, d.Report, r.body}
+}
+
+// readDelivery returns the row of a delivery, or sql.ErrNoRows when its id was never kept.
+func (q *queries) readDelivery(ctx context.Context, id store.DeliveryID) (deliveryRow, error) {
+	var r deliveryRow
+	if err := q.deliverySeq.QueryRowContext(ctx, id[:]).Scan(&r.seq); err != nil {
+		return deliveryRow{}, err
+	}
+	d := &r.delivery
+	var rowID, key []byte
+	var stored int64
+	switch err := q.delivery.QueryRowContext(ctx, r.seq).Scan(&r.seq, &rowID, &key, &r.firstContribution, &r.contributions,
+		&r.receiveTime, &d.State, &r.encoding, &stored, &d.Source, &d.Adapter, &d.Provider, &d.Event, &d.Method, &d.Path,
+		&d.Query, &r.header, &d.Report, &r.body); {
+	case errors.Is(err, sql.ErrNoRows):
+		return deliveryRow{}, corrupt("deliveries", r.seq, "row is missing")
+	case err != nil:
+		return deliveryRow{}, err
+	case !set(&r.id, rowID) || !set(&d.Key, key) || r.id != id:
+		return deliveryRow{}, corrupt("deliveries", r.seq, "ids differ")
+	}
+	r.fixed = r.fixedChecksum()
+	return r, r.checksum().verify(stored, "deliveries", r.seq)
+}
+
+// open returns the delivery that the row holds.
+func (r *deliveryRow) open(packer *packer) (store.Delivery, error) {
+	d := r.delivery
+	lines, ok := texts(r.header)
+	if !ok || len(lines)%2 != 0 {
+		return store.Delivery{}, corrupt("deliveries", r.seq, "header is malformed")
+	}
+	for pair := range slices.Chunk(lines, 2) {
+		d.Header = append(d.Header, store.HeaderLine{Name: pair[0], Value: pair[1]})
+	}
+	d.ReceiveTime = time.UnixMicro(r.receiveTime).UTC()
+	body, err := packer.unpack(r.encoding, r.body)
+	if err != nil {
+		return store.Delivery{}, corrupt("deliveries", r.seq, err.Error())
+	}
+	d.Body = body
+	return d, nil
+}
+
+// contributionRow is a contribution as it is stored.
+type contributionRow struct {
+	id, item, previous int64
+	delivery           store.DeliveryID
+	outcome            store.OutcomeID
+	encoding           int64
+	body               []byte
+	fixed              checksum // over what does not depend on the commit
+}
+
+const contributionColumns = "id, delivery, outcome, item, previous, encoding, checksum, body"
+
+// newContributionRow does what can be done before the commit.
+func newContributionRow(packer *packer, delivery store.DeliveryID, c store.Contribution) contributionRow {
+	r := contributionRow{delivery: delivery, outcome: c.Outcome, item: int64(c.Item)}
+	r.encoding, r.body = packer.pack(c.Body)
+	r.fixed = r.fixedChecksum()
+	return r
+}
+
+func (r *contributionRow) fixedChecksum() checksum {
+	return newChecksum("contributions").bytes(r.delivery[:]).bytes(r.outcome[:]).number(r.item).number(r.encoding).bytes(r.body)
+}
+
+func (r *contributionRow) checksum() checksum { return r.fixed.number(r.id).number(r.previous) }
+
+func (r *contributionRow) values() []any {
+	return []any{r.id, r.delivery[:], r.outcome[:], r.item, r.previous, r.encoding, int64(r.checksum()), r.body}
+}
+
+func scanContribution(row scanner) (contributionRow, error) {
+	var r contributionRow
+	var delivery, outcome []byte
+	var stored int64
+	if err := row.Scan(&r.id, &delivery, &outcome, &r.item, &r.previous, &r.encoding, &stored, &r.body); err != nil {
+		return contributionRow{}, err
+	}
+	if !set(&r.delivery, delivery) || !set(&r.outcome, outcome) {
+		return contributionRow{}, corrupt("contributions", r.id, "id has another length")
+	}
+	r.fixed = r.fixedChecksum()
+	return r, r.checksum().verify(stored, "contributions", r.id)
+}
+
+// readContributions follows the chain of an outcome's contributions and returns them, the oldest first.
+func (q *queries) readContributions(ctx context.Context, outcome store.OutcomeID, last int64) ([]store.KeptContribution, error) {
+	var kept []store.KeptContribution
+	for id := last; id != 0; {
+		r, err := scanContribution(q.contribution.QueryRowContext(ctx, id))
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+			return nil, corrupt("contributions", id, "row is missing")
+		case err != nil:
+			return nil, err
+		case r.outcome != outcome || r.previous >= id:
+			return nil, corrupt("contributions", id, "chain is broken")
+		}
+		body, err := q.packer.unpack(r.encoding, r.body)
+		if err != nil {
+			return nil, corrupt("contributions", id, err.Error())
+		}
+		kept = append(kept, store.KeptContribution{
+			Delivery:     r.delivery,
+			Contribution: store.Contribution{Outcome: r.outcome, Item: int(r.item), Body: body},
+		})
+		id = r.previous
+	}
+	slices.Reverse(kept)
+	return kept, nil
+}
+
+// outcomeRow is an outcome as it is stored.
+type outcomeRow struct {
+	id                                    store.OutcomeID
+	revision                              int32
+	position, firstPosition, contribution int64
+	providerCallID                        string
+	externalIDs                           []byte
+}
+
+const outcomeColumns = "id, revision, position, first_position, contribution, checksum, provider_call_id, external_ids"
+
+func (r *outcomeRow) checksum() checksum {
+	return newChecksum("outcomes").bytes(r.id[:]).number(int64(r.revision)).number(r.position).number(r.firstPosition).
+		number(r.contribution).text(r.providerCallID).bytes(r.externalIDs)
+}
+
+func scanOutcome(row scanner) (outcomeRow, error) {
+	var r outcomeRow
+	var id []byte
+	var stored int64
+	if err := row.Scan(&id, &r.revision, &r.position, &r.firstPosition, &r.contribution, &stored, &r.providerCallID,
+		&r.externalIDs); err != nil {
+		return outcomeRow{}, err
+	}
+	if !set(&r.id, id) {
+		return outcomeRow{}, corrupt("outcomes", hex.EncodeToString(id), "id has another length")
+	}
+	r.externalIDs = present(r.externalIDs) // It is read to be written again.
+	return r, r.checksum().verify(stored, "outcomes", r.id)
+}
+
+func (q *queries) readOutcome(ctx context.Context, id store.OutcomeID) (outcomeRow, error) {
+	return scanOutcome(q.outcome.QueryRowContext(ctx, id[:]))
+}
+
+// packExternalIDs returns the set of ids as it is stored: sorted, each once.
+func packExternalIDs(ids []store.ExternalID) []byte {
+	set := slices.Clone(ids)
+	slices.SortFunc(set, compareExternalIDs)
+	packed := []byte{}
+	for _, id := range slices.Compact(set) {
+		packed = appendTexts(packed, id.System, id.ID)
+	}
+	return packed
+}
+
+func (r *outcomeRow) unpackExternalIDs() ([]store.ExternalID, error) {
+	list, ok := texts(r.externalIDs)
+	if !ok || len(list)%2 != 0 {
+		return nil, corrupt("outcomes", r.id, "external ids are malformed")
+	}
+	var ids []store.ExternalID
+	for pair := range slices.Chunk(list, 2) {
+		ids = append(ids, store.ExternalID{System: pair[0], ID: pair[1]})
+	}
+	return ids, nil
+}
+
+func compareExternalIDs(a, b store.ExternalID) int {
+	if c := strings.Compare(a.System, b.System); c != 0 {
+		return c
+	}
+	return strings.Compare(a.ID, b.ID)
+}
+
+// entryRow is an entry of the log as it is stored.
+type entryRow struct {
+	position             int64
+	outcome              store.OutcomeID
+	revision             int32
+	time                 int64
+	status, completeness int32
+	provider, source     string
+	body                 []byte
+}
+
+const entryColumns = "position, outcome, revision, time, status, completeness, checksum, provider, source, body"
+
+func (r *entryRow) checksum() checksum {
+	return newChecksum("log").number(r.position).bytes(r.outcome[:]).number(int64(r.revision)).number(r.time).
+		number(int64(r.status)).number(int64(r.completeness)).text(r.provider).text(r.source).bytes(r.body)
+}
+
+func (r *entryRow) values(sum checksum) []any {
+	return []any{r.position, r.outcome[:], r.revision, r.time, r.status, r.completeness, int64(sum), r.provider, r.source, r.body}
+}
+
+// entry returns the row as readers of the log get it.
+func (r *entryRow) entry(log [8]byte, sum checksum) store.Entry {
+	return store.Entry{
+		Position: store.Position(r.position),
+		Outcome:  r.outcome,
+		Revision: r.revision,
+		Time:     time.UnixMicro(r.time).UTC(),
+		Body:     r.body,
+		Cursor:   store.Cursor{Log: log, Position: store.Position(r.position), Check: uint32(sum)},
+	}
+}
+
+func (q *queries) scanEntry(row scanner) (store.Entry, error) {
+	var r entryRow
+	var outcome []byte
+	var stored int64
+	if err := row.Scan(&r.position, &outcome, &r.revision, &r.time, &r.status, &r.completeness, &stored, &r.provider, &r.source,
+		&r.body); err != nil {
+		return store.Entry{}, err
+	}
+	if !set(&r.outcome, outcome) {
+		return store.Entry{}, corrupt("log", r.position, "id has another length")
+	}
+	sum := r.checksum()
+	if err := sum.verify(stored, "log", r.position); err != nil {
+		return store.Entry{}, err
+	}
+	return r.entry(q.log, sum), nil
+}
+
+// readEntry returns the entry at a position that the log has.
+func (q *queries) readEntry(ctx context.Context, position int64) (store.Entry, error) {
+	e, err := q.scanEntry(q.entry.QueryRowContext(ctx, position))
+	if errors.Is(err, sql.ErrNoRows) {
+		return store.Entry{}, corrupt("log", position, "row is missing")
+	}
+	return e, err
+}
+
+// readNewest returns the newest revision of an outcome.
+func (q *queries) readNewest(ctx context.Context, r outcomeRow) (store.Entry, error) {
+	e, err := q.readEntry(ctx, r.position)
+	if err == nil && (e.Outcome != r.id || e.Revision != r.revision) {
+		return store.Entry{}, corrupt("outcomes", r.id, "newest revision is another's")
+	}
+	return e, err
+}
+
+// set fills an id, and tells whether the bytes are as long as an id.
+func set[ID ~[16]byte | ~[32]byte](id *ID, b []byte) bool {
+	if len(b) != len(*id) {
+		return false
+	}
+	*id = ID(b)
+	return true
+}

@@ -1,0 +1,255 @@
+// Package sqlite is the store of one machine: an SQLite database in a directory of its own, without cgo, readable with any
+// SQLite tool.
+//
+// Sync mode: WAL with synchronous=FULL, so a commit returns after its fsync. Durability: what Append has acknowledged
+// survives a crash and a power cut as far as the device keeps what it has synced; every row carries a checksum that is
+// verified whenever it is read, since SQLite notices no flipped byte.
+//
+// One committer: a single goroutine writes, because SQLite has one writer anyway; it takes all that is waiting into one
+// transaction, so that many share an fsync, and makes positions gapless and folds of one outcome exclusive for nothing.
+//
+// A slow follower meets no limit and holds nobody up: it reads the log from the disk at its own pace, nothing is buffered
+// for it, and no entry is dropped. A full disk: Append returns ErrUnavailable, nothing is half kept, what is kept stays
+// readable, and a small probe each second finds out when there is room again.
+package sqlite
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/gofrs/flock"
+	_ "modernc.org/sqlite" // The driver.
+
+	"github.com/callnorm/callnorm/internal/store"
+)
+
+// Files of a store within its directory. SQLite adds its own beside the database.
+const (
+	databaseFile = "callnorm.db"
+	lockFile     = "callnorm.lock"
+)
+
+// Settings is what a program may set. The zero value is ready to use.
+type Settings struct {
+	// Now tells the time; time.Now when nil.
+	Now func() time.Time
+	// OnCommit is called after every transaction that has written or has failed, by the goroutine that commits: it must be
+	// quick, and must not call the store.
+	OnCommit func(Commit)
+}
+
+// Commit tells of one transaction.
+type Commit struct {
+	// Deliveries and Revisions count what it has kept; a probe of a store that could not write keeps nothing.
+	Deliveries, Revisions int
+	// Duration is the time from its beginning to its end, by Settings.Now.
+	Duration time.Duration
+	// Err is why it failed, or nil.
+	Err error
+}
+
+// Store implements store.Store.
+type Store struct {
+	settings Settings
+	lock     *flock.Flock
+	packer   *packer
+	key      []byte // of DeliveryID
+	log      [8]byte
+
+	readers *sql.DB
+	read    *queries
+	commits *committer
+
+	// closing is closed by Close. reading is held by each read, and by Close from when no read may start any more.
+	closing  chan struct{}
+	reading  sync.RWMutex
+	closed   sync.Once
+	closeErr error
+
+	mutex   sync.Mutex
+	oldest  store.Position // the oldest entry that is kept, or the next one when none is
+	head    store.Cursor
+	grown   chan struct{} // closed and replaced when head moves
+	failure error
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Open opens the store in a directory, and creates both when they are not there. One directory has one open store:
+// another gets ErrLocked, whichever process has it.
+func Open(ctx context.Context, dir string, settings Settings) (_ *Store, err error) {
+	if settings.Now == nil {
+		settings.Now = time.Now
+	}
+	s := &Store{
+		settings: settings,
+		closing:  make(chan struct{}),
+		grown:    make(chan struct{}),
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("open store in %s: %w", dir, err), s.release(ctx))
+		}
+	}()
+	if dir, err = filepath.Abs(dir); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	lock := flock.New(filepath.Join(dir, lockFile))
+	switch locked, err := lock.TryLock(); {
+	case err != nil:
+		return nil, fmt.Errorf("lock: %w", err)
+	case !locked:
+		return nil, fmt.Errorf("%w: %s is locked", store.ErrLocked, lock.Path())
+	}
+	s.lock = lock
+	if s.packer, err = newPacker(); err != nil {
+		return nil, err
+	}
+	file := filepath.Join(dir, databaseFile)
+	if err := create(file); err != nil {
+		return nil, err
+	}
+	if s.commits, err = openCommitter(ctx, file, s); err != nil {
+		return nil, explain(err)
+	}
+	if err := s.openReaders(ctx, file); err != nil {
+		return nil, explain(err)
+	}
+	go s.commits.run()
+	return s, nil
+}
+
+// create creates an empty file that only its owner may read; SQLite gives the same permissions to the files beside it. The
+// directories are synced, so that a power cut leaves no acknowledged row in a file that has no name.
+func create(file string) error {
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	dir := filepath.Dir(file)
+	for _, d := range []string{dir, filepath.Dir(dir)} {
+		if err := syncDirectory(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func syncDirectory(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// openReaders opens the connections that cannot write, and finds out where the log begins and ends.
+func (s *Store) openReaders(ctx context.Context, file string) (err error) {
+	if s.readers, err = sql.Open("sqlite", dsn(file, url.Values{
+		"mode":    {"ro"},
+		"_pragma": {"query_only(1)", "busy_timeout(10000)", "cache_size(-4096)"},
+	})); err != nil {
+		return fmt.Errorf("open for reading: %w", err)
+	}
+	connections := max(4, runtime.GOMAXPROCS(0))
+	s.readers.SetMaxOpenConns(connections)
+	s.readers.SetMaxIdleConns(connections)
+	if s.read, err = prepareQueries(ctx, s.readers, s.packer, s.log); err != nil {
+		return err
+	}
+	head, err := s.read.readHead(ctx)
+	if err != nil {
+		return err
+	}
+	var oldest, newest sql.NullInt64
+	if err := s.readers.QueryRowContext(ctx, "SELECT MIN(position) FROM log").Scan(&oldest); err != nil {
+		return fmt.Errorf("oldest entry: %w", err)
+	}
+	if err := s.readers.QueryRowContext(ctx, "SELECT MAX(position) FROM log").Scan(&newest); err != nil {
+		return fmt.Errorf("newest entry: %w", err)
+	}
+	if !oldest.Valid {
+		oldest.Int64, newest.Int64 = head.position+1, head.position
+	}
+	if newest.Int64 != head.position {
+		return corrupt("head", 1, fmt.Sprintf("the log ends at %d and not at %d", newest.Int64, head.position))
+	}
+	s.oldest = store.Position(oldest.Int64)
+	s.head = s.cursor(head)
+	return nil
+}
+
+func (s *Store) cursor(h headRow) store.Cursor {
+	return store.Cursor{Log: s.log, Position: store.Position(h.position), Check: uint32(h.entry)}
+}
+
+// dsn names a file so that no character of its path is taken for something else.
+func dsn(file string, query url.Values) string {
+	return (&url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(file), RawQuery: query.Encode()}).String()
+}
+
+// DeliveryID implements store.Store.
+func (s *Store) DeliveryID(key store.DeliveryKey) store.DeliveryID {
+	mac := hmac.New(sha256.New, s.key)
+	mac.Write(key[:])
+	return store.DeliveryID(mac.Sum(nil)[:16])
+}
+
+// Err implements store.Store.
+func (s *Store) Err() error {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return s.failure
+}
+
+// Close implements store.Store. Only the first call does something; all return what it returned.
+func (s *Store) Close() error {
+	s.closed.Do(func() {
+		close(s.closing)
+		<-s.commits.done
+		s.reading.Lock()
+		defer s.reading.Unlock()
+		s.closeErr = s.release(context.Background())
+	})
+	return s.closeErr
+}
+
+// release gives back what Open has taken, as far as it came. The lock comes last.
+func (s *Store) release(ctx context.Context) error {
+	var errs []error
+	if s.read != nil {
+		errs = append(errs, s.read.close())
+	}
+	if s.readers != nil {
+		errs = append(errs, s.readers.Close())
+	}
+	if s.commits != nil {
+		errs = append(errs, s.commits.close(ctx))
+	}
+	if s.packer != nil {
+		s.packer.close()
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.Unlock())
+	}
+	return errors.Join(errs...)
+}

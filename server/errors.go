@@ -1,0 +1,168 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"buf.build/go/protovalidate"
+	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
+	"github.com/callnorm/callnorm/internal/intake"
+	"github.com/callnorm/callnorm/internal/store"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/protoadapt"
+)
+
+// errorDomain is the domain of our ErrorInfo.
+const errorDomain = "callnorm.dev"
+
+// Errors of the server itself.
+var (
+	errShuttingDown = errors.New("the server is shutting down; come back with the last cursor")
+	errOverloaded   = errors.New("too many requests at a time; try again")
+	errBodyRead     = errors.New("the body could not be read")
+)
+
+// ambiguousError says that an id stands for several outcomes.
+type ambiguousError struct{ names []string }
+
+func (e *ambiguousError) Error() string {
+	return "the id stands for several outcomes: " + strings.Join(e.names, ", ") + "; ask for one by its name, or narrow the search by provider or source"
+}
+
+// mappings is the one place where errors become codes. Retry advice is part of choosing one: UNAVAILABLE says again,
+// INVALID_ARGUMENT says never. Our own failure is never the caller's fault.
+var mappings = []struct {
+	err    error
+	code   codes.Code
+	reason callnormv1.ErrorReason
+}{
+	{intake.ErrSourceNotFound, codes.NotFound, callnormv1.ErrorReason_ERROR_REASON_SOURCE_NOT_FOUND},
+	{intake.ErrSourceDisabled, codes.NotFound, callnormv1.ErrorReason_ERROR_REASON_SOURCE_DISABLED},
+	{intake.ErrAdapterNotFound, codes.NotFound, callnormv1.ErrorReason_ERROR_REASON_ADAPTER_NOT_FOUND},
+	{intake.ErrNoAdapter, codes.InvalidArgument, callnormv1.ErrorReason_ERROR_REASON_INVALID_REQUEST},
+	{intake.ErrBodyTooLarge, codes.InvalidArgument, callnormv1.ErrorReason_ERROR_REASON_BODY_TOO_LARGE},
+	{errBodyRead, codes.InvalidArgument, callnormv1.ErrorReason_ERROR_REASON_BODY_UNREADABLE},
+	{errOverloaded, codes.Unavailable, callnormv1.ErrorReason_ERROR_REASON_OVERLOADED},
+	{errShuttingDown, codes.Unavailable, callnormv1.ErrorReason_ERROR_REASON_SHUTTING_DOWN},
+	{store.ErrClosed, codes.Unavailable, callnormv1.ErrorReason_ERROR_REASON_SHUTTING_DOWN},
+	{store.ErrCursorMalformed, codes.InvalidArgument, callnormv1.ErrorReason_ERROR_REASON_CURSOR_MALFORMED},
+	{store.ErrCursorForeign, codes.FailedPrecondition, callnormv1.ErrorReason_ERROR_REASON_CURSOR_FOREIGN},
+	{store.ErrCursorExpired, codes.OutOfRange, callnormv1.ErrorReason_ERROR_REASON_CURSOR_EXPIRED},
+	{store.ErrNotFound, codes.NotFound, callnormv1.ErrorReason_ERROR_REASON_OUTCOME_NOT_FOUND},
+}
+
+// private errors are mapped like the others, but their text is not shown: it may hold paths of the machine.
+var private = []struct {
+	err     error
+	code    codes.Code
+	reason  callnormv1.ErrorReason
+	message string
+}{
+	{
+		intake.ErrNotKept, codes.Unavailable, callnormv1.ErrorReason_ERROR_REASON_STORE_UNAVAILABLE,
+		"the delivery may not have been kept; send it again (a repeated delivery does no harm)",
+	},
+	{
+		store.ErrUnavailable, codes.Unavailable, callnormv1.ErrorReason_ERROR_REASON_STORE_UNAVAILABLE,
+		"the store is not available at the moment; try again",
+	},
+}
+
+const internalMessage = "the server failed; the cause is in its log"
+
+// statusOf maps an error to a status with exactly one ErrorInfo.
+func statusOf(err error) *status.Status {
+	if err == nil {
+		return nil
+	}
+	if s, ok := status.FromError(err); ok {
+		return s
+	}
+	ambiguous := (*ambiguousError)(nil)
+	violations := (*protovalidate.ValidationError)(nil)
+	switch {
+	case errors.As(err, &violations):
+		return invalid(violations)
+	case errors.As(err, &ambiguous):
+		return with(codes.FailedPrecondition, callnormv1.ErrorReason_ERROR_REASON_AMBIGUOUS, err.Error(),
+			map[string]string{"outcomes": strings.Join(ambiguous.names, ",")})
+	}
+	for _, m := range private {
+		if errors.Is(err, m.err) {
+			return with(m.code, m.reason, m.message, nil)
+		}
+	}
+	for _, m := range mappings {
+		if errors.Is(err, m.err) {
+			return with(m.code, m.reason, err.Error(), nil)
+		}
+	}
+	switch {
+	case errors.Is(err, context.Canceled):
+		return status.New(codes.Canceled, "the caller went away")
+	case errors.Is(err, context.DeadlineExceeded):
+		return status.New(codes.DeadlineExceeded, "the deadline passed")
+	}
+	return with(codes.Internal, callnormv1.ErrorReason_ERROR_REASON_INTERNAL, internalMessage, nil)
+}
+
+func with(code codes.Code, reason callnormv1.ErrorReason, message string, metadata map[string]string, more ...protoadapt.MessageV1) *status.Status {
+	plain := status.New(code, message)
+	info := &errdetails.ErrorInfo{
+		Reason: strings.TrimPrefix(reason.String(), "ERROR_REASON_"), Domain: errorDomain, Metadata: metadata,
+	}
+	full, err := plain.WithDetails(append([]protoadapt.MessageV1{info}, more...)...)
+	if err != nil {
+		return plain
+	}
+	return full
+}
+
+// invalid lists each broken rule of a request. The rules are ours, and their texts do not repeat values.
+func invalid(violations *protovalidate.ValidationError) *status.Status {
+	bad := &errdetails.BadRequest{}
+	var texts []string
+	for _, violation := range violations.Violations {
+		field := protovalidate.FieldPathString(violation.Proto.GetField())
+		if field == "" {
+			field = violation.Proto.GetRuleId()
+		}
+		bad.FieldViolations = append(bad.FieldViolations, &errdetails.BadRequest_FieldViolation{
+			Field: field, Description: violation.Proto.GetMessage(),
+		})
+		texts = append(texts, field+": "+violation.Proto.GetMessage())
+	}
+	return with(codes.InvalidArgument, callnormv1.ErrorReason_ERROR_REASON_INVALID_REQUEST,
+		"the request is not valid: "+strings.Join(texts, "; "), nil, bad)
+}
+
+// failure returns the error as a status error, and logs it once if it is our own.
+func failure(ctx context.Context, log *slog.Logger, operation string, err error) error {
+	if err == nil || errors.Is(err, io.EOF) {
+		return err
+	}
+	s := statusOf(err)
+	switch s.Code() {
+	case codes.Internal, codes.Unknown, codes.DataLoss:
+		log.ErrorContext(ctx, "request failed", "operation", operation, "error", err)
+	case codes.Unavailable:
+		log.WarnContext(ctx, "request refused", "operation", operation, "error", err)
+	}
+	return s.Err()
+}
+
+// httpStatus is grpc-gateway's mapping, apart from what HTTP says more precisely.
+func httpStatus(s *status.Status, fallback func(codes.Code) int) int {
+	for _, detail := range s.Details() {
+		if info, ok := detail.(*errdetails.ErrorInfo); ok && info.GetReason() == "BODY_TOO_LARGE" {
+			return http.StatusRequestEntityTooLarge
+		}
+	}
+	return fallback(s.Code())
+}

@@ -1,0 +1,94 @@
+package server
+
+import (
+	"time"
+
+	"github.com/callnorm/callnorm/adapters"
+	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// Metrics counts what happens. Labels are names of providers, adapters and states, never anything that a payload holds.
+type Metrics struct {
+	registry    *prometheus.Registry
+	deliveries  *prometheus.CounterVec
+	normalized  *prometheus.HistogramVec
+	unmapped    *prometheus.CounterVec
+	faults      *prometheus.CounterVec
+	commits     *prometheus.CounterVec
+	commitTime  prometheus.Histogram
+	commitGroup prometheus.Histogram
+	streams     prometheus.Gauge
+}
+
+// NewMetrics returns metrics in a registry of their own.
+func NewMetrics() *Metrics {
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		deliveries: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "callnorm_deliveries_total", Help: "Deliveries that were kept, by what became of them.",
+		}, []string{"provider", "state", "duplicate"}),
+		normalized: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "callnorm_normalize_seconds", Help: "Time that adapters took.",
+			Buckets: prometheus.ExponentialBuckets(1e-5, 4, 9),
+		}, []string{"adapter"}),
+		unmapped: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "callnorm_unmapped_fields_total", Help: "Fields that providers sent and this version does not map.",
+		}, []string{"provider"}),
+		faults: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "callnorm_faults_total", Help: "Items that could not be normalized, by reason.",
+		}, []string{"adapter", "reason"}),
+		commits: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "callnorm_commits_total", Help: "Transactions of the store.",
+		}, []string{"result"}),
+		commitTime: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "callnorm_commit_seconds", Help: "Time that transactions took, with their fsync.",
+			Buckets: prometheus.ExponentialBuckets(1e-4, 3, 10),
+		}),
+		commitGroup: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "callnorm_commit_deliveries", Help: "Deliveries that shared one transaction.",
+			Buckets: prometheus.ExponentialBuckets(1, 2, 9),
+		}),
+		streams: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "callnorm_streams", Help: "Open outcome streams.",
+		}),
+	}
+	m.registry.MustRegister(
+		m.deliveries, m.normalized, m.unmapped, m.faults, m.commits, m.commitTime, m.commitGroup, m.streams,
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	return m
+}
+
+// Delivered counts a delivery.
+func (m *Metrics) Delivered(provider string, state callnormv1.DeliveryState, duplicate bool) {
+	m.deliveries.WithLabelValues(provider, state.String(), map[bool]string{true: "true", false: "false"}[duplicate]).Inc()
+}
+
+// Normalized counts what an adapter made of a payload.
+func (m *Metrics) Normalized(adapter string, took time.Duration, result adapters.Result, err error) {
+	m.normalized.WithLabelValues(adapter).Observe(took.Seconds())
+	for _, outcome := range result.Outcomes {
+		if n := outcome.Call.GetProvenance().GetUnmappedCount(); n > 0 {
+			m.unmapped.WithLabelValues(outcome.Call.GetProvider()).Add(float64(n))
+		}
+	}
+	for _, fault := range result.Faults {
+		m.faults.WithLabelValues(adapter, fault.GetReason().String()).Inc()
+	}
+	if fault, ok := err.(*adapters.Error); ok { //nolint:errorlint // the intake returns nothing else
+		m.faults.WithLabelValues(adapter, fault.Reason.String()).Inc()
+	}
+}
+
+// Committed counts a transaction of the store.
+func (m *Metrics) Committed(deliveries int, took time.Duration, err error) {
+	result := "ok"
+	if err != nil {
+		result = "failed"
+	}
+	m.commits.WithLabelValues(result).Inc()
+	m.commitTime.Observe(took.Seconds())
+	m.commitGroup.Observe(float64(deliveries))
+}
