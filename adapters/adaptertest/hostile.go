@@ -46,9 +46,9 @@ func outcomeOf(adapter adapters.Adapter, d adapters.Delivery) any {
 
 // The work is bounded, so that many and large cases stay a matter of seconds.
 const (
-	maxCuts   = 10000 // over all cases
+	maxCuts   = 3000  // over all cases
 	maxLeaves = 300   // per case
-	maxTwins  = 3     // cases in which a leaf with one path is replaced
+	maxTwins  = 2     // cases in which a leaf with one path is replaced
 )
 
 // checkHostile checks that damaged and odd variants of each case are either understood or refused with a reason.
