@@ -172,10 +172,10 @@ func (s *outcomeService) start(ctx context.Context, r *callnormv1.StreamOutcomes
 	switch start := r.GetStart().(type) {
 	case *callnormv1.StreamOutcomesRequest_After:
 		return store.ParseCursor(start.After)
-	case *callnormv1.StreamOutcomesRequest_FromTime:
-		return s.store.CursorAt(ctx, start.FromTime.AsTime())
-	case *callnormv1.StreamOutcomesRequest_From:
-		if start.From == callnormv1.StreamStart_STREAM_START_NOW {
+	case *callnormv1.StreamOutcomesRequest_StartTime:
+		return s.store.CursorAt(ctx, start.StartTime.AsTime())
+	case *callnormv1.StreamOutcomesRequest_StartAt:
+		if start.StartAt == callnormv1.StreamStart_STREAM_START_NOW {
 			return s.store.Head(ctx)
 		}
 	}

@@ -196,9 +196,9 @@ func ids(t *testing.T, stream grpc.ServerStreamingClient[callnormv1.StreamOutcom
 	return list, cursors
 }
 
-var from = map[string]*callnormv1.StreamOutcomesRequest_From{
-	"beginning": {From: callnormv1.StreamStart_STREAM_START_BEGINNING},
-	"now":       {From: callnormv1.StreamStart_STREAM_START_NOW},
+var from = map[string]*callnormv1.StreamOutcomesRequest_StartAt{
+	"beginning": {StartAt: callnormv1.StreamStart_STREAM_START_BEGINNING},
+	"now":       {StartAt: callnormv1.StreamStart_STREAM_START_NOW},
 }
 
 func reason(t *testing.T, err error) string {

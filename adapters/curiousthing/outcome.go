@@ -104,7 +104,7 @@ func (it *item) outcome(told event) adapters.Outcome {
 		o.Status, o.StatusMapping = attempts.Find(it.notes, status.path, status.text)
 		o.Direction, o.DirectionMapping = callnormv1.Direction_DIRECTION_OUTBOUND, callnormv1.Mapping_MAPPING_HEURISTIC
 		if number != nil {
-			o.To = &callnormv1.Endpoint{Phone: number}
+			o.Callee = &callnormv1.Endpoint{Phone: number}
 		}
 		it.setStart(o)
 		it.setEnd(o, "note")
@@ -114,7 +114,7 @@ func (it *item) outcome(told event) adapters.Outcome {
 		o.DirectionRaw = arrival.text
 		o.Direction, o.DirectionMapping = arrivals.Find(it.notes, arrival.path, arrival.text)
 		if number != nil {
-			o.From = &callnormv1.Endpoint{Phone: number} // by documentation a call that came in, whatever its type
+			o.Caller = &callnormv1.Endpoint{Phone: number} // by documentation a call that came in, whatever its type
 		}
 		it.setStart(o)
 		it.leave("status", "note", "additionalInformation", "from", "to", "message")
@@ -265,7 +265,7 @@ func (it *item) setMessage(o *callnormv1.CallOutcome) {
 	o.Channel, o.ChannelMapping = callnormv1.Channel_CHANNEL_SMS, callnormv1.Mapping_MAPPING_HEURISTIC
 	m := &callnormv1.Message{
 		Channel: callnormv1.Channel_CHANNEL_SMS, Text: it.text("message"), SendTime: it.time,
-		From: phone.ParseInternational(it.text("from")), To: phone.ParseInternational(it.text("to")),
+		Sender: phone.ParseInternational(it.text("from")), Recipient: phone.ParseInternational(it.text("to")),
 	}
 	switch o.GetEvent() {
 	case callnormv1.EventKind_EVENT_KIND_MESSAGE_SENT:

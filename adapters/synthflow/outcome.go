@@ -452,10 +452,10 @@ func (p *report) setContact(o *callnormv1.CallOutcome) {
 func (p *report) setParties(o *callnormv1.CallOutcome) {
 	c := &p.call
 	if c.from != nil {
-		o.From = &callnormv1.Endpoint{Phone: c.from}
+		o.Caller = &callnormv1.Endpoint{Phone: c.from}
 	}
 	if c.to != nil {
-		o.To = &callnormv1.Endpoint{Phone: c.to}
+		o.Callee = &callnormv1.Endpoint{Phone: c.to}
 	}
 	agent := &callnormv1.Agent{Id: p.usable(o, p.callPrefix, "model_id", c.modelID), OtherAgents: c.agents}
 	before := ""

@@ -69,7 +69,7 @@ func (p *payload) read(r *wire.Reader) {
 			p.call.CreateTime = r.Time(false)
 		case "phoneFrom": // ours or the contact's: the direction is not told
 			if number := phone.Parse(r.Text()); number != nil {
-				p.call.From = &callnormv1.Endpoint{Phone: number}
+				p.call.Caller = &callnormv1.Endpoint{Phone: number}
 			}
 		case "duration":
 			p.call.TalkDuration = r.Duration(time.Second)
@@ -216,7 +216,7 @@ func (p *payload) readTwilio(r *wire.Reader) {
 	for name := range r.Members() {
 		switch name {
 		case "accountSid":
-			p.addID("twilio.account_sid", readWord(r))
+			p.call.AccountIds = p.withID(p.call.GetAccountIds(), "twilio.account_sid", readWord(r))
 		case "callSessionId":
 			p.addID("twilio.call_sid", readWord(r))
 		}
@@ -224,9 +224,14 @@ func (p *payload) readTwilio(r *wire.Reader) {
 }
 
 func (p *payload) addID(system string, id word) {
+	p.call.ExternalIds = p.withID(p.call.GetExternalIds(), system, id)
+}
+
+func (p *payload) withID(list []*callnormv1.ExternalId, system string, id word) []*callnormv1.ExternalId {
 	if text := p.identify(id); text != "" {
-		p.call.ExternalIds = append(p.call.ExternalIds, &callnormv1.ExternalId{System: system, Id: text})
+		list = append(list, &callnormv1.ExternalId{System: system, Id: text})
 	}
+	return list
 }
 
 // identify returns an id, unless a placeholder stands in its place: two deliveries with `{callId}` are not one call.
@@ -320,9 +325,9 @@ func (p *payload) readMessage(r *wire.Reader, m *callnormv1.Message) {
 		case "sentAt": // no time of the call: in the documentation's example it lies eight months behind it
 			m.SendTime = r.Time(false)
 		case "sentFrom":
-			m.From = phone.Parse(r.Text())
+			m.Sender = phone.Parse(r.Text())
 		case "sentTo":
-			m.To = phone.Parse(r.Text())
+			m.Recipient = phone.Parse(r.Text())
 		case "text":
 			m.Text = r.Text()
 		case "uri":
@@ -336,7 +341,7 @@ func readTransfer(r *wire.Reader, t *callnormv1.Transfer) {
 		switch name {
 		case "phoneNumber":
 			if number := phone.Parse(r.Text()); number != nil {
-				t.To = &callnormv1.Endpoint{Phone: number}
+				t.Target = &callnormv1.Endpoint{Phone: number}
 			}
 		case "contactAsCallerId":
 			t.ContactAsCallerId = r.Bool()

@@ -75,10 +75,8 @@ def main(address: str) -> None:
         normalize(normalization, payload)
 
         # A subscriber that stays connected sets no timeout; this one does, so that it fails instead of waiting for ever.
-        #
-        # `from` is a word of Python's own, so that it has to be passed in this way.
         request = outcome_service_pb2.StreamOutcomesRequest(
-            sources=["anunzi"], **{"from": outcome_service_pb2.STREAM_START_NOW}
+            sources=["anunzi"], start_at=outcome_service_pb2.STREAM_START_NOW
         )
         stream = outcomes.StreamOutcomes(request, timeout=TIMEOUT)
         read(stream, 0)  # the first message tells where the stream begins; nothing after it is missed

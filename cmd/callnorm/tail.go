@@ -53,9 +53,9 @@ func (c tailCommand) Run(ctx context.Context, streams streams) error {
 	case c.After != "":
 		follower.resume(c.After)
 	case c.From == "beginning":
-		follower.request.Start = &callnormv1.StreamOutcomesRequest_From{From: callnormv1.StreamStart_STREAM_START_BEGINNING}
+		follower.request.Start = &callnormv1.StreamOutcomesRequest_StartAt{StartAt: callnormv1.StreamStart_STREAM_START_BEGINNING}
 	default:
-		follower.request.Start = &callnormv1.StreamOutcomesRequest_From{From: callnormv1.StreamStart_STREAM_START_NOW}
+		follower.request.Start = &callnormv1.StreamOutcomesRequest_StartAt{StartAt: callnormv1.StreamStart_STREAM_START_NOW}
 	}
 	err = follower.follow(ctx)
 	if follower.cursor != "" && !c.JSON {

@@ -210,8 +210,10 @@ func (f *folder) better(i, best int, messages []protoreflect.Message, g group, p
 }
 
 func (f *folder) credit(i int, path string) {
-	if f.voices[i].derived[path] {
-		f.derived = append(f.derived, path)
+	for field := range f.voices[i].derived {
+		if field == path || strings.HasPrefix(field, path+".") {
+			f.derived = append(f.derived, field)
+		}
 	}
 	top, _, _ := strings.Cut(path, ".")
 	if f.sources[top] == "" {

@@ -144,9 +144,9 @@ func identity(field protoreflect.FieldDescriptor, value protoreflect.Value) stri
 	case *callnormv1.ToolCall:
 		parts = []string{e.GetId(), e.GetTool(), e.GetStartTime().String(), e.GetArgumentsJson()}
 	case *callnormv1.Message:
-		parts = []string{e.GetId(), e.GetFrom().GetAsReceived(), e.GetTo().GetAsReceived(), e.GetText()}
+		parts = []string{e.GetId(), e.GetSender().GetAsReceived(), e.GetRecipient().GetAsReceived(), e.GetText()}
 	case *callnormv1.Transfer:
-		parts = []string{e.GetKindRaw(), e.GetTo().GetPhone().GetAsReceived(), e.GetTo().GetSipUri(), e.GetTargetName()}
+		parts = []string{e.GetKindRaw(), e.GetTarget().GetPhone().GetAsReceived(), e.GetTarget().GetSipUri(), e.GetTargetName()}
 	case *callnormv1.Participant:
 		parts = []string{e.GetId(), e.GetRoleRaw()}
 	case *callnormv1.CallLeg:

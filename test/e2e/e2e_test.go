@@ -196,7 +196,7 @@ func TestNothingIsLostOverKillMinus9(t *testing.T) {
 	binary, dir := build(t), t.TempDir()
 	s := serve(t, binary, dir)
 	live, beginning := s.follow(t, &callnormv1.StreamOutcomesRequest{
-		Start: &callnormv1.StreamOutcomesRequest_From{From: callnormv1.StreamStart_STREAM_START_NOW},
+		Start: &callnormv1.StreamOutcomesRequest_StartAt{StartAt: callnormv1.StreamStart_STREAM_START_NOW},
 	})
 	list := samples(t)
 	var names []string

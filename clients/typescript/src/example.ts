@@ -85,7 +85,7 @@ async function main(address: string) {
   const limit = AbortSignal.timeout(timeoutMs);
   const first = new AbortController();
   let messages = outcomes.streamOutcomes(
-    { sources: ["anunzi"], start: { case: "from", value: StreamStart.NOW } },
+    { sources: ["anunzi"], start: { case: "startAt", value: StreamStart.NOW } },
     { signal: AbortSignal.any([first.signal, limit]) },
   );
   let stream = messages[Symbol.asyncIterator]();

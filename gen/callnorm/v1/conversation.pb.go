@@ -917,9 +917,9 @@ type Message struct {
 	// Tells by what medium.
 	Channel Channel `protobuf:"varint,3,opt,name=channel,proto3,enum=callnorm.v1.Channel" json:"channel,omitempty"`
 	// Describes the sender.
-	From *PhoneNumber `protobuf:"bytes,4,opt,name=from,proto3" json:"from,omitempty"`
+	Sender *PhoneNumber `protobuf:"bytes,4,opt,name=sender,proto3" json:"sender,omitempty"`
 	// Describes the recipient.
-	To *PhoneNumber `protobuf:"bytes,5,opt,name=to,proto3" json:"to,omitempty"`
+	Recipient *PhoneNumber `protobuf:"bytes,5,opt,name=recipient,proto3" json:"recipient,omitempty"`
 	// Holds the text.
 	Text string `protobuf:"bytes,6,opt,name=text,proto3" json:"text,omitempty"`
 	// Holds the status, exactly as sent.
@@ -985,16 +985,16 @@ func (x *Message) GetChannel() Channel {
 	return Channel_CHANNEL_UNSPECIFIED
 }
 
-func (x *Message) GetFrom() *PhoneNumber {
+func (x *Message) GetSender() *PhoneNumber {
 	if x != nil {
-		return x.From
+		return x.Sender
 	}
 	return nil
 }
 
-func (x *Message) GetTo() *PhoneNumber {
+func (x *Message) GetRecipient() *PhoneNumber {
 	if x != nil {
-		return x.To
+		return x.Recipient
 	}
 	return nil
 }
@@ -1142,7 +1142,7 @@ type Transfer struct {
 	// Holds the provider's own word for `kind`.
 	KindRaw string `protobuf:"bytes,2,opt,name=kind_raw,json=kindRaw,proto3" json:"kind_raw,omitempty"`
 	// Describes the target.
-	To *Endpoint `protobuf:"bytes,3,opt,name=to,proto3" json:"to,omitempty"`
+	Target *Endpoint `protobuf:"bytes,3,opt,name=target,proto3" json:"target,omitempty"`
 	// Holds the name of the target, such as a department or another agent.
 	TargetName string `protobuf:"bytes,4,opt,name=target_name,json=targetName,proto3" json:"target_name,omitempty"`
 	// Tells what became of it.
@@ -1207,9 +1207,9 @@ func (x *Transfer) GetKindRaw() string {
 	return ""
 }
 
-func (x *Transfer) GetTo() *Endpoint {
+func (x *Transfer) GetTarget() *Endpoint {
 	if x != nil {
-		return x.To
+		return x.Target
 	}
 	return nil
 }
@@ -1430,13 +1430,13 @@ const file_callnorm_v1_conversation_proto_rawDesc = "" +
 	"status_raw\x18\n" +
 	" \x01(\tR\tstatusRawB\x10\n" +
 	"\x0e_auth_requiredB\r\n" +
-	"\v_size_bytes\"\xf7\x02\n" +
+	"\v_size_bytes\"\x89\x03\n" +
 	"\aMessage\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x124\n" +
 	"\tdirection\x18\x02 \x01(\x0e2\x16.callnorm.v1.DirectionR\tdirection\x12.\n" +
-	"\achannel\x18\x03 \x01(\x0e2\x14.callnorm.v1.ChannelR\achannel\x12,\n" +
-	"\x04from\x18\x04 \x01(\v2\x18.callnorm.v1.PhoneNumberR\x04from\x12(\n" +
-	"\x02to\x18\x05 \x01(\v2\x18.callnorm.v1.PhoneNumberR\x02to\x12\x12\n" +
+	"\achannel\x18\x03 \x01(\x0e2\x14.callnorm.v1.ChannelR\achannel\x120\n" +
+	"\x06sender\x18\x04 \x01(\v2\x18.callnorm.v1.PhoneNumberR\x06sender\x126\n" +
+	"\trecipient\x18\x05 \x01(\v2\x18.callnorm.v1.PhoneNumberR\trecipient\x12\x12\n" +
 	"\x04text\x18\x06 \x01(\tR\x04text\x12\x1d\n" +
 	"\n" +
 	"status_raw\x18\a \x01(\tR\tstatusRaw\x12\x17\n" +
@@ -1454,11 +1454,11 @@ const file_callnorm_v1_conversation_proto_rawDesc = "" +
 	"\tsend_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\bsendTime\x12\x1d\n" +
 	"\n" +
 	"status_raw\x18\x06 \x01(\tR\tstatusRaw\x121\n" +
-	"\adetails\x18\a \x03(\v2\x17.callnorm.v1.NamedValueR\adetails\"\xf6\x03\n" +
+	"\adetails\x18\a \x03(\v2\x17.callnorm.v1.NamedValueR\adetails\"\xfe\x03\n" +
 	"\bTransfer\x12-\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x19.callnorm.v1.TransferKindR\x04kind\x12\x19\n" +
-	"\bkind_raw\x18\x02 \x01(\tR\akindRaw\x12%\n" +
-	"\x02to\x18\x03 \x01(\v2\x15.callnorm.v1.EndpointR\x02to\x12\x1f\n" +
+	"\bkind_raw\x18\x02 \x01(\tR\akindRaw\x12-\n" +
+	"\x06target\x18\x03 \x01(\v2\x15.callnorm.v1.EndpointR\x06target\x12\x1f\n" +
 	"\vtarget_name\x18\x04 \x01(\tR\n" +
 	"targetName\x123\n" +
 	"\x06result\x18\x05 \x01(\x0e2\x1b.callnorm.v1.TransferResultR\x06result\x12\x1d\n" +
@@ -1561,15 +1561,15 @@ var file_callnorm_v1_conversation_proto_depIdxs = []int32{
 	15, // 15: callnorm.v1.Recording.start_time:type_name -> google.protobuf.Timestamp
 	16, // 16: callnorm.v1.Message.direction:type_name -> callnorm.v1.Direction
 	17, // 17: callnorm.v1.Message.channel:type_name -> callnorm.v1.Channel
-	18, // 18: callnorm.v1.Message.from:type_name -> callnorm.v1.PhoneNumber
-	18, // 19: callnorm.v1.Message.to:type_name -> callnorm.v1.PhoneNumber
+	18, // 18: callnorm.v1.Message.sender:type_name -> callnorm.v1.PhoneNumber
+	18, // 19: callnorm.v1.Message.recipient:type_name -> callnorm.v1.PhoneNumber
 	15, // 20: callnorm.v1.Message.send_time:type_name -> google.protobuf.Timestamp
 	15, // 21: callnorm.v1.Meeting.start_time:type_name -> google.protobuf.Timestamp
 	15, // 22: callnorm.v1.Meeting.end_time:type_name -> google.protobuf.Timestamp
 	15, // 23: callnorm.v1.Meeting.send_time:type_name -> google.protobuf.Timestamp
 	19, // 24: callnorm.v1.Meeting.details:type_name -> callnorm.v1.NamedValue
 	1,  // 25: callnorm.v1.Transfer.kind:type_name -> callnorm.v1.TransferKind
-	20, // 26: callnorm.v1.Transfer.to:type_name -> callnorm.v1.Endpoint
+	20, // 26: callnorm.v1.Transfer.target:type_name -> callnorm.v1.Endpoint
 	2,  // 27: callnorm.v1.Transfer.result:type_name -> callnorm.v1.TransferResult
 	15, // 28: callnorm.v1.Transfer.start_time:type_name -> google.protobuf.Timestamp
 	14, // 29: callnorm.v1.Transfer.duration:type_name -> google.protobuf.Duration

@@ -351,6 +351,8 @@ type CallOutcome struct {
 	Test *bool `protobuf:"varint,8,opt,name=test,proto3,oneof" json:"test,omitempty"`
 	// Tells whether the other party was simulated by the provider.
 	Simulated *bool `protobuf:"varint,9,opt,name=simulated,proto3,oneof" json:"simulated,omitempty"`
+	// Lists the accounts at other systems through which the call ran. Many calls share one, so no outcome is found by them.
+	AccountIds []*ExternalId `protobuf:"bytes,10,rep,name=account_ids,json=accountIds,proto3" json:"account_ids,omitempty"`
 	// Tells what kind of notice the strongest delivery behind this outcome was.
 	Event EventKind `protobuf:"varint,12,opt,name=event,proto3,enum=callnorm.v1.EventKind" json:"event,omitempty"`
 	// Holds the provider's own word for `event`.
@@ -429,10 +431,10 @@ type CallOutcome struct {
 	BilledDuration *durationpb.Duration `protobuf:"bytes,65,opt,name=billed_duration,json=billedDuration,proto3" json:"billed_duration,omitempty"`
 	// Measures the time on hold.
 	HoldDuration *durationpb.Duration `protobuf:"bytes,66,opt,name=hold_duration,json=holdDuration,proto3" json:"hold_duration,omitempty"`
-	// Describes the calling side. Absent while the direction is unknown.
-	From *Endpoint `protobuf:"bytes,70,opt,name=from,proto3" json:"from,omitempty"`
-	// Describes the called side. Absent while the direction is unknown.
-	To *Endpoint `protobuf:"bytes,71,opt,name=to,proto3" json:"to,omitempty"`
+	// Describes the calling side. Absent while nothing tells which side called.
+	Caller *Endpoint `protobuf:"bytes,70,opt,name=caller,proto3" json:"caller,omitempty"`
+	// Describes the called side. Absent while nothing tells which side called.
+	Callee *Endpoint `protobuf:"bytes,71,opt,name=callee,proto3" json:"callee,omitempty"`
 	// Describes the person or organisation that is not us, whoever called.
 	Contact *Contact `protobuf:"bytes,72,opt,name=contact,proto3" json:"contact,omitempty"`
 	// Lists everybody on the call where the provider tells more than two sides.
@@ -574,6 +576,13 @@ func (x *CallOutcome) GetSimulated() bool {
 		return *x.Simulated
 	}
 	return false
+}
+
+func (x *CallOutcome) GetAccountIds() []*ExternalId {
+	if x != nil {
+		return x.AccountIds
+	}
+	return nil
 }
 
 func (x *CallOutcome) GetEvent() EventKind {
@@ -849,16 +858,16 @@ func (x *CallOutcome) GetHoldDuration() *durationpb.Duration {
 	return nil
 }
 
-func (x *CallOutcome) GetFrom() *Endpoint {
+func (x *CallOutcome) GetCaller() *Endpoint {
 	if x != nil {
-		return x.From
+		return x.Caller
 	}
 	return nil
 }
 
-func (x *CallOutcome) GetTo() *Endpoint {
+func (x *CallOutcome) GetCallee() *Endpoint {
 	if x != nil {
-		return x.To
+		return x.Callee
 	}
 	return nil
 }
@@ -1083,7 +1092,7 @@ var File_callnorm_v1_outcome_proto protoreflect.FileDescriptor
 
 const file_callnorm_v1_outcome_proto_rawDesc = "" +
 	"\n" +
-	"\x19callnorm/v1/outcome.proto\x12\vcallnorm.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1acallnorm/v1/analysis.proto\x1a callnorm/v1/classification.proto\x1a\x1ecallnorm/v1/conversation.proto\x1a\x16callnorm/v1/cost.proto\x1a\x17callnorm/v1/party.proto\x1a\x1ccallnorm/v1/provenance.proto\x1a\x17callnorm/v1/value.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdf \n" +
+	"\x19callnorm/v1/outcome.proto\x12\vcallnorm.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1acallnorm/v1/analysis.proto\x1a callnorm/v1/classification.proto\x1a\x1ecallnorm/v1/conversation.proto\x1a\x16callnorm/v1/cost.proto\x1a\x17callnorm/v1/party.proto\x1a\x1ccallnorm/v1/provenance.proto\x1a\x17callnorm/v1/value.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xaa!\n" +
 	"\vCallOutcome\x12\x17\n" +
 	"\x04name\x18\x01 \x01(\tB\x03\xe0A\bR\x04name\x12\x1f\n" +
 	"\bprovider\x18\x02 \x01(\tB\x03\xe0A\x03R\bprovider\x12\x1b\n" +
@@ -1093,7 +1102,10 @@ const file_callnorm_v1_outcome_proto_rawDesc = "" +
 	"\x0eparent_call_id\x18\x06 \x01(\tB\x03\xe0A\x03R\fparentCallId\x12\"\n" +
 	"\aattempt\x18\a \x01(\x05B\x03\xe0A\x03H\x00R\aattempt\x88\x01\x01\x12\x1c\n" +
 	"\x04test\x18\b \x01(\bB\x03\xe0A\x03H\x01R\x04test\x88\x01\x01\x12&\n" +
-	"\tsimulated\x18\t \x01(\bB\x03\xe0A\x03H\x02R\tsimulated\x88\x01\x01\x121\n" +
+	"\tsimulated\x18\t \x01(\bB\x03\xe0A\x03H\x02R\tsimulated\x88\x01\x01\x12=\n" +
+	"\vaccount_ids\x18\n" +
+	" \x03(\v2\x17.callnorm.v1.ExternalIdB\x03\xe0A\x03R\n" +
+	"accountIds\x121\n" +
 	"\x05event\x18\f \x01(\x0e2\x16.callnorm.v1.EventKindB\x03\xe0A\x03R\x05event\x12 \n" +
 	"\tevent_raw\x18\r \x01(\tB\x03\xe0A\x03R\beventRaw\x12>\n" +
 	"\revent_mapping\x18\x0e \x01(\x0e2\x14.callnorm.v1.MappingB\x03\xe0A\x03R\feventMapping\x12>\n" +
@@ -1142,9 +1154,9 @@ const file_callnorm_v1_outcome_proto_rawDesc = "" +
 	"\rtalk_duration\x18? \x01(\v2\x19.google.protobuf.DurationB\x03\xe0A\x03R\ftalkDuration\x12E\n" +
 	"\x0etotal_duration\x18@ \x01(\v2\x19.google.protobuf.DurationB\x03\xe0A\x03R\rtotalDuration\x12G\n" +
 	"\x0fbilled_duration\x18A \x01(\v2\x19.google.protobuf.DurationB\x03\xe0A\x03R\x0ebilledDuration\x12C\n" +
-	"\rhold_duration\x18B \x01(\v2\x19.google.protobuf.DurationB\x03\xe0A\x03R\fholdDuration\x12.\n" +
-	"\x04from\x18F \x01(\v2\x15.callnorm.v1.EndpointB\x03\xe0A\x03R\x04from\x12*\n" +
-	"\x02to\x18G \x01(\v2\x15.callnorm.v1.EndpointB\x03\xe0A\x03R\x02to\x123\n" +
+	"\rhold_duration\x18B \x01(\v2\x19.google.protobuf.DurationB\x03\xe0A\x03R\fholdDuration\x122\n" +
+	"\x06caller\x18F \x01(\v2\x15.callnorm.v1.EndpointB\x03\xe0A\x03R\x06caller\x122\n" +
+	"\x06callee\x18G \x01(\v2\x15.callnorm.v1.EndpointB\x03\xe0A\x03R\x06callee\x123\n" +
 	"\acontact\x18H \x01(\v2\x14.callnorm.v1.ContactB\x03\xe0A\x03R\acontact\x12A\n" +
 	"\fparticipants\x18I \x03(\v2\x18.callnorm.v1.ParticipantB\x03\xe0A\x03R\fparticipants\x12-\n" +
 	"\x05agent\x18J \x01(\v2\x12.callnorm.v1.AgentB\x03\xe0A\x03R\x05agent\x126\n" +
@@ -1285,68 +1297,69 @@ var file_callnorm_v1_outcome_proto_goTypes = []any{
 }
 var file_callnorm_v1_outcome_proto_depIdxs = []int32{
 	5,  // 0: callnorm.v1.CallOutcome.external_ids:type_name -> callnorm.v1.ExternalId
-	0,  // 1: callnorm.v1.CallOutcome.event:type_name -> callnorm.v1.EventKind
-	6,  // 2: callnorm.v1.CallOutcome.event_mapping:type_name -> callnorm.v1.Mapping
-	7,  // 3: callnorm.v1.CallOutcome.event_time:type_name -> google.protobuf.Timestamp
-	1,  // 4: callnorm.v1.CallOutcome.completeness:type_name -> callnorm.v1.Completeness
-	2,  // 5: callnorm.v1.CallOutcome.revision_cause:type_name -> callnorm.v1.RevisionCause
-	7,  // 6: callnorm.v1.CallOutcome.revision_time:type_name -> google.protobuf.Timestamp
-	3,  // 7: callnorm.v1.CallOutcome.present_parts:type_name -> callnorm.v1.Part
-	3,  // 8: callnorm.v1.CallOutcome.expected_parts:type_name -> callnorm.v1.Part
-	7,  // 9: callnorm.v1.CallOutcome.settle_time:type_name -> google.protobuf.Timestamp
-	8,  // 10: callnorm.v1.CallOutcome.direction:type_name -> callnorm.v1.Direction
-	6,  // 11: callnorm.v1.CallOutcome.direction_mapping:type_name -> callnorm.v1.Mapping
-	9,  // 12: callnorm.v1.CallOutcome.channel:type_name -> callnorm.v1.Channel
-	6,  // 13: callnorm.v1.CallOutcome.channel_mapping:type_name -> callnorm.v1.Mapping
-	10, // 14: callnorm.v1.CallOutcome.status:type_name -> callnorm.v1.CallStatus
-	6,  // 15: callnorm.v1.CallOutcome.status_mapping:type_name -> callnorm.v1.Mapping
-	11, // 16: callnorm.v1.CallOutcome.end:type_name -> callnorm.v1.CallEnd
-	12, // 17: callnorm.v1.CallOutcome.answered_by:type_name -> callnorm.v1.AnsweredBy
-	13, // 18: callnorm.v1.CallOutcome.disposition:type_name -> callnorm.v1.Disposition
-	14, // 19: callnorm.v1.CallOutcome.error:type_name -> callnorm.v1.CallError
-	7,  // 20: callnorm.v1.CallOutcome.create_time:type_name -> google.protobuf.Timestamp
-	7,  // 21: callnorm.v1.CallOutcome.queue_time:type_name -> google.protobuf.Timestamp
-	7,  // 22: callnorm.v1.CallOutcome.dial_time:type_name -> google.protobuf.Timestamp
-	7,  // 23: callnorm.v1.CallOutcome.ring_time:type_name -> google.protobuf.Timestamp
-	7,  // 24: callnorm.v1.CallOutcome.start_time:type_name -> google.protobuf.Timestamp
-	7,  // 25: callnorm.v1.CallOutcome.answer_time:type_name -> google.protobuf.Timestamp
-	7,  // 26: callnorm.v1.CallOutcome.end_time:type_name -> google.protobuf.Timestamp
-	7,  // 27: callnorm.v1.CallOutcome.analyze_time:type_name -> google.protobuf.Timestamp
-	15, // 28: callnorm.v1.CallOutcome.ring_duration:type_name -> google.protobuf.Duration
-	15, // 29: callnorm.v1.CallOutcome.talk_duration:type_name -> google.protobuf.Duration
-	15, // 30: callnorm.v1.CallOutcome.total_duration:type_name -> google.protobuf.Duration
-	15, // 31: callnorm.v1.CallOutcome.billed_duration:type_name -> google.protobuf.Duration
-	15, // 32: callnorm.v1.CallOutcome.hold_duration:type_name -> google.protobuf.Duration
-	16, // 33: callnorm.v1.CallOutcome.from:type_name -> callnorm.v1.Endpoint
-	16, // 34: callnorm.v1.CallOutcome.to:type_name -> callnorm.v1.Endpoint
-	17, // 35: callnorm.v1.CallOutcome.contact:type_name -> callnorm.v1.Contact
-	18, // 36: callnorm.v1.CallOutcome.participants:type_name -> callnorm.v1.Participant
-	19, // 37: callnorm.v1.CallOutcome.agent:type_name -> callnorm.v1.Agent
-	20, // 38: callnorm.v1.CallOutcome.campaign:type_name -> callnorm.v1.Campaign
-	21, // 39: callnorm.v1.CallOutcome.legs:type_name -> callnorm.v1.CallLeg
-	22, // 40: callnorm.v1.CallOutcome.diverted_from:type_name -> callnorm.v1.PhoneNumber
-	23, // 41: callnorm.v1.CallOutcome.transcript:type_name -> callnorm.v1.Transcript
-	24, // 42: callnorm.v1.CallOutcome.recordings:type_name -> callnorm.v1.Recording
-	25, // 43: callnorm.v1.CallOutcome.tool_calls:type_name -> callnorm.v1.ToolCall
-	26, // 44: callnorm.v1.CallOutcome.key_presses:type_name -> callnorm.v1.KeyPress
-	27, // 45: callnorm.v1.CallOutcome.messages:type_name -> callnorm.v1.Message
-	28, // 46: callnorm.v1.CallOutcome.meetings:type_name -> callnorm.v1.Meeting
-	29, // 47: callnorm.v1.CallOutcome.transfers:type_name -> callnorm.v1.Transfer
-	30, // 48: callnorm.v1.CallOutcome.voicemail:type_name -> callnorm.v1.Voicemail
-	31, // 49: callnorm.v1.CallOutcome.extracted_fields:type_name -> callnorm.v1.ExtractedField
-	32, // 50: callnorm.v1.CallOutcome.analysis:type_name -> callnorm.v1.Analysis
-	33, // 51: callnorm.v1.CallOutcome.evaluations:type_name -> callnorm.v1.Evaluation
-	34, // 52: callnorm.v1.CallOutcome.quality:type_name -> callnorm.v1.Quality
-	35, // 53: callnorm.v1.CallOutcome.cost:type_name -> callnorm.v1.Cost
-	36, // 54: callnorm.v1.CallOutcome.compliance:type_name -> callnorm.v1.Compliance
-	37, // 55: callnorm.v1.CallOutcome.variables:type_name -> callnorm.v1.NamedValue
-	37, // 56: callnorm.v1.CallOutcome.metadata:type_name -> callnorm.v1.NamedValue
-	38, // 57: callnorm.v1.CallOutcome.provenance:type_name -> callnorm.v1.Provenance
-	58, // [58:58] is the sub-list for method output_type
-	58, // [58:58] is the sub-list for method input_type
-	58, // [58:58] is the sub-list for extension type_name
-	58, // [58:58] is the sub-list for extension extendee
-	0,  // [0:58] is the sub-list for field type_name
+	5,  // 1: callnorm.v1.CallOutcome.account_ids:type_name -> callnorm.v1.ExternalId
+	0,  // 2: callnorm.v1.CallOutcome.event:type_name -> callnorm.v1.EventKind
+	6,  // 3: callnorm.v1.CallOutcome.event_mapping:type_name -> callnorm.v1.Mapping
+	7,  // 4: callnorm.v1.CallOutcome.event_time:type_name -> google.protobuf.Timestamp
+	1,  // 5: callnorm.v1.CallOutcome.completeness:type_name -> callnorm.v1.Completeness
+	2,  // 6: callnorm.v1.CallOutcome.revision_cause:type_name -> callnorm.v1.RevisionCause
+	7,  // 7: callnorm.v1.CallOutcome.revision_time:type_name -> google.protobuf.Timestamp
+	3,  // 8: callnorm.v1.CallOutcome.present_parts:type_name -> callnorm.v1.Part
+	3,  // 9: callnorm.v1.CallOutcome.expected_parts:type_name -> callnorm.v1.Part
+	7,  // 10: callnorm.v1.CallOutcome.settle_time:type_name -> google.protobuf.Timestamp
+	8,  // 11: callnorm.v1.CallOutcome.direction:type_name -> callnorm.v1.Direction
+	6,  // 12: callnorm.v1.CallOutcome.direction_mapping:type_name -> callnorm.v1.Mapping
+	9,  // 13: callnorm.v1.CallOutcome.channel:type_name -> callnorm.v1.Channel
+	6,  // 14: callnorm.v1.CallOutcome.channel_mapping:type_name -> callnorm.v1.Mapping
+	10, // 15: callnorm.v1.CallOutcome.status:type_name -> callnorm.v1.CallStatus
+	6,  // 16: callnorm.v1.CallOutcome.status_mapping:type_name -> callnorm.v1.Mapping
+	11, // 17: callnorm.v1.CallOutcome.end:type_name -> callnorm.v1.CallEnd
+	12, // 18: callnorm.v1.CallOutcome.answered_by:type_name -> callnorm.v1.AnsweredBy
+	13, // 19: callnorm.v1.CallOutcome.disposition:type_name -> callnorm.v1.Disposition
+	14, // 20: callnorm.v1.CallOutcome.error:type_name -> callnorm.v1.CallError
+	7,  // 21: callnorm.v1.CallOutcome.create_time:type_name -> google.protobuf.Timestamp
+	7,  // 22: callnorm.v1.CallOutcome.queue_time:type_name -> google.protobuf.Timestamp
+	7,  // 23: callnorm.v1.CallOutcome.dial_time:type_name -> google.protobuf.Timestamp
+	7,  // 24: callnorm.v1.CallOutcome.ring_time:type_name -> google.protobuf.Timestamp
+	7,  // 25: callnorm.v1.CallOutcome.start_time:type_name -> google.protobuf.Timestamp
+	7,  // 26: callnorm.v1.CallOutcome.answer_time:type_name -> google.protobuf.Timestamp
+	7,  // 27: callnorm.v1.CallOutcome.end_time:type_name -> google.protobuf.Timestamp
+	7,  // 28: callnorm.v1.CallOutcome.analyze_time:type_name -> google.protobuf.Timestamp
+	15, // 29: callnorm.v1.CallOutcome.ring_duration:type_name -> google.protobuf.Duration
+	15, // 30: callnorm.v1.CallOutcome.talk_duration:type_name -> google.protobuf.Duration
+	15, // 31: callnorm.v1.CallOutcome.total_duration:type_name -> google.protobuf.Duration
+	15, // 32: callnorm.v1.CallOutcome.billed_duration:type_name -> google.protobuf.Duration
+	15, // 33: callnorm.v1.CallOutcome.hold_duration:type_name -> google.protobuf.Duration
+	16, // 34: callnorm.v1.CallOutcome.caller:type_name -> callnorm.v1.Endpoint
+	16, // 35: callnorm.v1.CallOutcome.callee:type_name -> callnorm.v1.Endpoint
+	17, // 36: callnorm.v1.CallOutcome.contact:type_name -> callnorm.v1.Contact
+	18, // 37: callnorm.v1.CallOutcome.participants:type_name -> callnorm.v1.Participant
+	19, // 38: callnorm.v1.CallOutcome.agent:type_name -> callnorm.v1.Agent
+	20, // 39: callnorm.v1.CallOutcome.campaign:type_name -> callnorm.v1.Campaign
+	21, // 40: callnorm.v1.CallOutcome.legs:type_name -> callnorm.v1.CallLeg
+	22, // 41: callnorm.v1.CallOutcome.diverted_from:type_name -> callnorm.v1.PhoneNumber
+	23, // 42: callnorm.v1.CallOutcome.transcript:type_name -> callnorm.v1.Transcript
+	24, // 43: callnorm.v1.CallOutcome.recordings:type_name -> callnorm.v1.Recording
+	25, // 44: callnorm.v1.CallOutcome.tool_calls:type_name -> callnorm.v1.ToolCall
+	26, // 45: callnorm.v1.CallOutcome.key_presses:type_name -> callnorm.v1.KeyPress
+	27, // 46: callnorm.v1.CallOutcome.messages:type_name -> callnorm.v1.Message
+	28, // 47: callnorm.v1.CallOutcome.meetings:type_name -> callnorm.v1.Meeting
+	29, // 48: callnorm.v1.CallOutcome.transfers:type_name -> callnorm.v1.Transfer
+	30, // 49: callnorm.v1.CallOutcome.voicemail:type_name -> callnorm.v1.Voicemail
+	31, // 50: callnorm.v1.CallOutcome.extracted_fields:type_name -> callnorm.v1.ExtractedField
+	32, // 51: callnorm.v1.CallOutcome.analysis:type_name -> callnorm.v1.Analysis
+	33, // 52: callnorm.v1.CallOutcome.evaluations:type_name -> callnorm.v1.Evaluation
+	34, // 53: callnorm.v1.CallOutcome.quality:type_name -> callnorm.v1.Quality
+	35, // 54: callnorm.v1.CallOutcome.cost:type_name -> callnorm.v1.Cost
+	36, // 55: callnorm.v1.CallOutcome.compliance:type_name -> callnorm.v1.Compliance
+	37, // 56: callnorm.v1.CallOutcome.variables:type_name -> callnorm.v1.NamedValue
+	37, // 57: callnorm.v1.CallOutcome.metadata:type_name -> callnorm.v1.NamedValue
+	38, // 58: callnorm.v1.CallOutcome.provenance:type_name -> callnorm.v1.Provenance
+	59, // [59:59] is the sub-list for method output_type
+	59, // [59:59] is the sub-list for method input_type
+	59, // [59:59] is the sub-list for extension type_name
+	59, // [59:59] is the sub-list for extension extendee
+	0,  // [0:59] is the sub-list for field type_name
 }
 
 func init() { file_callnorm_v1_outcome_proto_init() }

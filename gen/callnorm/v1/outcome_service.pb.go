@@ -254,8 +254,8 @@ type StreamOutcomesRequest struct {
 	// Types that are valid to be assigned to Start:
 	//
 	//	*StreamOutcomesRequest_After
-	//	*StreamOutcomesRequest_From
-	//	*StreamOutcomesRequest_FromTime
+	//	*StreamOutcomesRequest_StartAt
+	//	*StreamOutcomesRequest_StartTime
 	Start isStreamOutcomesRequest_Start `protobuf_oneof:"start"`
 	// Passes outcomes of these providers.
 	Providers []string `protobuf:"bytes,5,rep,name=providers,proto3" json:"providers,omitempty"`
@@ -317,19 +317,19 @@ func (x *StreamOutcomesRequest) GetAfter() string {
 	return ""
 }
 
-func (x *StreamOutcomesRequest) GetFrom() StreamStart {
+func (x *StreamOutcomesRequest) GetStartAt() StreamStart {
 	if x != nil {
-		if x, ok := x.Start.(*StreamOutcomesRequest_From); ok {
-			return x.From
+		if x, ok := x.Start.(*StreamOutcomesRequest_StartAt); ok {
+			return x.StartAt
 		}
 	}
 	return StreamStart_STREAM_START_UNSPECIFIED
 }
 
-func (x *StreamOutcomesRequest) GetFromTime() *timestamppb.Timestamp {
+func (x *StreamOutcomesRequest) GetStartTime() *timestamppb.Timestamp {
 	if x != nil {
-		if x, ok := x.Start.(*StreamOutcomesRequest_FromTime); ok {
-			return x.FromTime
+		if x, ok := x.Start.(*StreamOutcomesRequest_StartTime); ok {
+			return x.StartTime
 		}
 	}
 	return nil
@@ -379,21 +379,21 @@ type StreamOutcomesRequest_After struct {
 	After string `protobuf:"bytes,1,opt,name=after,proto3,oneof"`
 }
 
-type StreamOutcomesRequest_From struct {
+type StreamOutcomesRequest_StartAt struct {
 	// Starts at one end of the log.
-	From StreamStart `protobuf:"varint,2,opt,name=from,proto3,enum=callnorm.v1.StreamStart,oneof"`
+	StartAt StreamStart `protobuf:"varint,2,opt,name=start_at,json=startAt,proto3,enum=callnorm.v1.StreamStart,oneof"`
 }
 
-type StreamOutcomesRequest_FromTime struct {
+type StreamOutcomesRequest_StartTime struct {
 	// Starts with the first revision made at or after this time.
-	FromTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=from_time,json=fromTime,proto3,oneof"`
+	StartTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=start_time,json=startTime,proto3,oneof"`
 }
 
 func (*StreamOutcomesRequest_After) isStreamOutcomesRequest_Start() {}
 
-func (*StreamOutcomesRequest_From) isStreamOutcomesRequest_Start() {}
+func (*StreamOutcomesRequest_StartAt) isStreamOutcomesRequest_Start() {}
 
-func (*StreamOutcomesRequest_FromTime) isStreamOutcomesRequest_Start() {}
+func (*StreamOutcomesRequest_StartTime) isStreamOutcomesRequest_Start() {}
 
 // StreamOutcomesResponse is one revision of an outcome, or only a position: at the beginning, in a heartbeat, and when the server
 // goes away.
@@ -476,11 +476,12 @@ const file_callnorm_v1_outcome_service_proto_rawDesc = "" +
 	"\x06source\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18?R\x06sourceB\f\n" +
 	"\x03key\x12\x05\xbaH\x02\b\x01\"H\n" +
 	"\x12GetOutcomeResponse\x122\n" +
-	"\aoutcome\x18\x01 \x01(\v2\x18.callnorm.v1.CallOutcomeR\aoutcome\"\xf4\x03\n" +
+	"\aoutcome\x18\x01 \x01(\v2\x18.callnorm.v1.CallOutcomeR\aoutcome\"\xfd\x03\n" +
 	"\x15StreamOutcomesRequest\x12 \n" +
-	"\x05after\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01H\x00R\x05after\x128\n" +
-	"\x04from\x18\x02 \x01(\x0e2\x18.callnorm.v1.StreamStartB\b\xbaH\x05\x82\x01\x02\x10\x01H\x00R\x04from\x129\n" +
-	"\tfrom_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampH\x00R\bfromTime\x12&\n" +
+	"\x05after\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01H\x00R\x05after\x12?\n" +
+	"\bstart_at\x18\x02 \x01(\x0e2\x18.callnorm.v1.StreamStartB\b\xbaH\x05\x82\x01\x02\x10\x01H\x00R\astartAt\x12;\n" +
+	"\n" +
+	"start_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampH\x00R\tstartTime\x12&\n" +
 	"\tproviders\x18\x05 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10dR\tproviders\x12\"\n" +
 	"\asources\x18\x06 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10dR\asources\x12B\n" +
 	"\bstatuses\x18\a \x03(\x0e2\x17.callnorm.v1.CallStatusB\r\xbaH\n" +
@@ -533,8 +534,8 @@ var file_callnorm_v1_outcome_service_proto_goTypes = []any{
 var file_callnorm_v1_outcome_service_proto_depIdxs = []int32{
 	5,  // 0: callnorm.v1.GetOutcomeRequest.external_id:type_name -> callnorm.v1.ExternalId
 	6,  // 1: callnorm.v1.GetOutcomeResponse.outcome:type_name -> callnorm.v1.CallOutcome
-	0,  // 2: callnorm.v1.StreamOutcomesRequest.from:type_name -> callnorm.v1.StreamStart
-	7,  // 3: callnorm.v1.StreamOutcomesRequest.from_time:type_name -> google.protobuf.Timestamp
+	0,  // 2: callnorm.v1.StreamOutcomesRequest.start_at:type_name -> callnorm.v1.StreamStart
+	7,  // 3: callnorm.v1.StreamOutcomesRequest.start_time:type_name -> google.protobuf.Timestamp
 	8,  // 4: callnorm.v1.StreamOutcomesRequest.statuses:type_name -> callnorm.v1.CallStatus
 	9,  // 5: callnorm.v1.StreamOutcomesRequest.completenesses:type_name -> callnorm.v1.Completeness
 	10, // 6: callnorm.v1.StreamOutcomesRequest.heartbeat_interval:type_name -> google.protobuf.Duration
@@ -564,8 +565,8 @@ func file_callnorm_v1_outcome_service_proto_init() {
 	}
 	file_callnorm_v1_outcome_service_proto_msgTypes[2].OneofWrappers = []any{
 		(*StreamOutcomesRequest_After)(nil),
-		(*StreamOutcomesRequest_From)(nil),
-		(*StreamOutcomesRequest_FromTime)(nil),
+		(*StreamOutcomesRequest_StartAt)(nil),
+		(*StreamOutcomesRequest_StartTime)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

@@ -694,9 +694,9 @@ type CallLeg struct {
 	// Holds the kind of leg, exactly as sent.
 	KindRaw string `protobuf:"bytes,2,opt,name=kind_raw,json=kindRaw,proto3" json:"kind_raw,omitempty"`
 	// Describes the calling side.
-	From *Endpoint `protobuf:"bytes,3,opt,name=from,proto3" json:"from,omitempty"`
+	Caller *Endpoint `protobuf:"bytes,3,opt,name=caller,proto3" json:"caller,omitempty"`
 	// Describes the called side.
-	To *Endpoint `protobuf:"bytes,4,opt,name=to,proto3" json:"to,omitempty"`
+	Callee *Endpoint `protobuf:"bytes,4,opt,name=callee,proto3" json:"callee,omitempty"`
 	// Says when the leg began.
 	StartTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
 	// Says when it was answered.
@@ -757,16 +757,16 @@ func (x *CallLeg) GetKindRaw() string {
 	return ""
 }
 
-func (x *CallLeg) GetFrom() *Endpoint {
+func (x *CallLeg) GetCaller() *Endpoint {
 	if x != nil {
-		return x.From
+		return x.Caller
 	}
 	return nil
 }
 
-func (x *CallLeg) GetTo() *Endpoint {
+func (x *CallLeg) GetCallee() *Endpoint {
 	if x != nil {
-		return x.To
+		return x.Callee
 	}
 	return nil
 }
@@ -869,12 +869,12 @@ const file_callnorm_v1_party_proto_rawDesc = "" +
 	"\bCampaign\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12!\n" +
 	"\fdisplay_name\x18\x02 \x01(\tR\vdisplayName\x12\x1b\n" +
-	"\trecord_id\x18\x03 \x01(\tR\brecordId\"\xb8\x03\n" +
+	"\trecord_id\x18\x03 \x01(\tR\brecordId\"\xc4\x03\n" +
 	"\aCallLeg\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x19\n" +
-	"\bkind_raw\x18\x02 \x01(\tR\akindRaw\x12)\n" +
-	"\x04from\x18\x03 \x01(\v2\x15.callnorm.v1.EndpointR\x04from\x12%\n" +
-	"\x02to\x18\x04 \x01(\v2\x15.callnorm.v1.EndpointR\x02to\x129\n" +
+	"\bkind_raw\x18\x02 \x01(\tR\akindRaw\x12-\n" +
+	"\x06caller\x18\x03 \x01(\v2\x15.callnorm.v1.EndpointR\x06caller\x12-\n" +
+	"\x06callee\x18\x04 \x01(\v2\x15.callnorm.v1.EndpointR\x06callee\x129\n" +
 	"\n" +
 	"start_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x12;\n" +
 	"\vanswer_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
@@ -938,8 +938,8 @@ var file_callnorm_v1_party_proto_depIdxs = []int32{
 	2,  // 4: callnorm.v1.Participant.endpoint:type_name -> callnorm.v1.Endpoint
 	9,  // 5: callnorm.v1.Participant.join_time:type_name -> google.protobuf.Timestamp
 	9,  // 6: callnorm.v1.Participant.leave_time:type_name -> google.protobuf.Timestamp
-	2,  // 7: callnorm.v1.CallLeg.from:type_name -> callnorm.v1.Endpoint
-	2,  // 8: callnorm.v1.CallLeg.to:type_name -> callnorm.v1.Endpoint
+	2,  // 7: callnorm.v1.CallLeg.caller:type_name -> callnorm.v1.Endpoint
+	2,  // 8: callnorm.v1.CallLeg.callee:type_name -> callnorm.v1.Endpoint
 	9,  // 9: callnorm.v1.CallLeg.start_time:type_name -> google.protobuf.Timestamp
 	9,  // 10: callnorm.v1.CallLeg.answer_time:type_name -> google.protobuf.Timestamp
 	9,  // 11: callnorm.v1.CallLeg.end_time:type_name -> google.protobuf.Timestamp
