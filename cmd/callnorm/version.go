@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/callnorm/callnorm/adapters"
 )
@@ -18,11 +19,12 @@ func (versionCommand) Help() string { return "Example:\n\n  callnorm version" }
 
 // Run prints the version, the adapters and their versions.
 func (versionCommand) Run(set *adapters.Set, io streams) error {
-	text := fmt.Sprintf("callnorm %s %s\n", buildVersion(), runtime.Version())
+	var text strings.Builder
+	fmt.Fprintf(&text, "callnorm %s %s\n", buildVersion(), runtime.Version())
 	for _, adapter := range set.All() {
-		text += fmt.Sprintf("adapter %s %s\n", adapter.Name(), adapter.Version())
+		fmt.Fprintf(&text, "adapter %s %s\n", adapter.Name(), adapter.Version())
 	}
-	_, err := fmt.Fprint(io.out, text)
+	_, err := io.out.Write([]byte(text.String()))
 	return err
 }
 
