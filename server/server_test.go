@@ -449,6 +449,30 @@ func TestStreams(t *testing.T) {
 	})
 }
 
+func TestCaughtUpIsSaidOnce(t *testing.T) {
+	s := start(t, t.TempDir())
+	empty, err := s.outcomes.StreamOutcomes(t.Context(), &callnormv1.StreamOutcomesRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first, err := empty.Recv(); err != nil || !first.GetCaughtUp() {
+		t.Errorf("an empty log: %v, %v", first, err)
+	}
+	for i := range 300 { // more than a page
+		s.deliver(t, "synthflow", call(fmt.Sprint(i), "completed"))
+	}
+	stream, _ := s.stream(t, &callnormv1.StreamOutcomesRequest{})
+	for i := range 300 {
+		message, err := stream.Recv()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if message.GetCaughtUp() != (i == 299) {
+			t.Errorf("message %d: caught up is %v", i, message.GetCaughtUp())
+		}
+	}
+}
+
 func TestHeartbeatsCarryTheCursor(t *testing.T) {
 	s := start(t, t.TempDir())
 	stream, _ := s.stream(t, &callnormv1.StreamOutcomesRequest{

@@ -122,8 +122,10 @@ func readCase(tb testing.TB, adapter adapters.Adapter, name string) Case {
 		tb.Fatal(err)
 	}
 	var more struct {
-		Provider, Event, Query string
-		Header                 http.Header
+		Provider string      `json:"provider"`
+		Event    string      `json:"event"`
+		Query    string      `json:"query"`
+		Header   http.Header `json:"header"`
 	}
 	decoder := json.NewDecoder(strings.NewReader(string(described)))
 	decoder.DisallowUnknownFields()

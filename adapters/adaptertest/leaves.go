@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -153,7 +154,7 @@ func parseNode(decoder *json.Decoder) (*node, error) {
 	return n, err
 }
 
-// leaves returns the scalars and the empty objects and lists of a document.
+// leaves returns the scalars and the empty objects and lists of a document. What is no JSON has none.
 func leaves(root *node) []leaf {
 	var list []leaf
 	var walk func(n *node, path []string)
@@ -167,10 +168,12 @@ func leaves(root *node) []leaf {
 			if n.open == '{' {
 				name = n.names[i]
 			}
-			walk(child, append(path[:len(path):len(path)], name))
+			walk(child, append(slices.Clip(path), name))
 		}
 	}
-	walk(root, nil)
+	if root != nil {
+		walk(root, nil)
+	}
 	return list
 }
 
@@ -194,7 +197,7 @@ func (n *node) write(b *bytes.Buffer, replaced *node, text string) {
 				b.WriteByte(',')
 			}
 			if n.open == '{' {
-				name, _ := json.Marshal(n.names[i]) // a string can always be marshalled
+				name, _ := json.Marshal(n.names[i]) //nolint:errchkjson // a string can always be marshalled
 				b.Write(name)
 				b.WriteByte(':')
 			}

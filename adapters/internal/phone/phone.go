@@ -36,9 +36,9 @@ func parse(text, international string) *callnormv1.PhoneNumber {
 	if err != nil || !phonenumbers.IsPossibleNumber(parsed) || parsed.GetExtension() != "" {
 		return number
 	}
-	valid := phonenumbers.IsValidNumber(parsed)
 	number.E164 = phonenumbers.Format(parsed, phonenumbers.E164)
-	number.Valid = &valid
 	number.Region = phonenumbers.GetRegionCodeForNumber(parsed)
+	valid := phonenumbers.IsValidNumberForRegion(parsed, number.GetRegion()) // IsValidNumber would look the region up again
+	number.Valid = &valid
 	return number
 }

@@ -35,6 +35,7 @@ func TestParse(t *testing.T) {
 		"a SIP URI":                          {"sip:+442079460123@sip.example.com", unknown("sip:+442079460123@sip.example.com")},
 		"a word":                             {"anonymous", unknown("anonymous")},
 		"a placeholder":                      {"XXXXXXXX", unknown("XXXXXXXX")},
+		"a number of no country":             {"+80012345678", known("+80012345678", "+80012345678", "001", true)},
 		"a plus alone":                       {"+", unknown("+")},
 		"no such country code":               {"+9991234567", unknown("+9991234567")},
 		"a very long text":                   {"+" + strings.Repeat("1", 10_000), unknown("+" + strings.Repeat("1", 10_000))},

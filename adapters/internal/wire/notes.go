@@ -29,7 +29,7 @@ func (n *Notes) Unmapped(path string, value jsontext.Value) {
 	p.UnmappedCount++
 	path = clip(path)
 	size := len(path) + len(value)
-	if len(p.Unmapped) >= maxUnmapped || n.bytes+size > maxUnmappedBytes {
+	if len(p.GetUnmapped()) >= maxUnmapped || n.bytes+size > maxUnmappedBytes {
 		if !n.truncated {
 			n.truncated = true
 			n.warn(callnormv1.WarningKind_WARNING_KIND_TRUNCATED, path, "not all unmapped fields are listed")
@@ -37,7 +37,7 @@ func (n *Notes) Unmapped(path string, value jsontext.Value) {
 		return
 	}
 	n.bytes += size
-	p.Unmapped = append(p.Unmapped, &callnormv1.UnmappedField{Path: path, ValueJson: compact(value)})
+	p.Unmapped = append(p.GetUnmapped(), &callnormv1.UnmappedField{Path: path, ValueJson: compact(value)})
 }
 
 // UnmappedText keeps a text that was read and then found to have no place in the outcome.
@@ -49,7 +49,7 @@ func (n *Notes) UnmappedText(path, text string) {
 
 // Warn adds a warning. The message must not repeat what the field holds.
 func (n *Notes) Warn(kind callnormv1.WarningKind, path, message string) {
-	if len(n.provenance.Warnings) < maxWarnings {
+	if len(n.provenance.GetWarnings()) < maxWarnings {
 		n.warn(kind, clip(path), message)
 	}
 }
