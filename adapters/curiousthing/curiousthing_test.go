@@ -15,6 +15,8 @@ func TestAdapter(t *testing.T) { adaptertest.Run(t, curiousthing.New()) }
 
 func FuzzNormalize(f *testing.F) { adaptertest.Fuzz(f, curiousthing.New()) }
 
+func BenchmarkNormalize(b *testing.B) { adaptertest.Benchmark(b, curiousthing.New()) }
+
 func TestReportWords(t *testing.T) {
 	const (
 		completed    = callnormv1.CallStatus_CALL_STATUS_COMPLETED
