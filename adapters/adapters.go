@@ -19,6 +19,9 @@ type Adapter interface {
 	Version() string
 	// Providers lists the brands that speak this format, the one that it is named after first.
 	Providers() []string
+	// Example returns a small body that the adapter reads as one finished call with the provider_call_id "demo-1", for people
+	// who try the service out.
+	Example() string
 	// Normalize says what a delivery means. A payload that cannot be read as a whole is an *Error; single items that
 	// cannot be read are faults of the result. Words that the adapter does not know never reject anything: they become
 	// OTHER, and the raw word is kept. It must not keep or change the delivery, and may be called concurrently.

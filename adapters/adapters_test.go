@@ -20,6 +20,7 @@ type stub struct {
 func (s stub) Name() string        { return s.name }
 func (s stub) Version() string     { return "7" }
 func (s stub) Providers() []string { return s.providers }
+func (s stub) Example() string     { return "" }
 func (s stub) Normalize(d adapters.Delivery) (adapters.Result, error) {
 	return s.normalize(d)
 }

@@ -25,7 +25,10 @@ const errorDomain = "callnorm.dev"
 var (
 	errShuttingDown = errors.New("the server is shutting down; come back with the last cursor")
 	errOverloaded   = errors.New("too many requests at a time; try again")
-	errBodyRead     = errors.New("the body could not be read")
+	errBodyRead     = errors.New("the body did not arrive as a whole")
+	errRequest      = errors.New("the request is not valid")
+	errRoute        = errors.New("nothing is served at this path")
+	errMethod       = errors.New("the path takes other methods")
 )
 
 // ambiguousError says that an id stands for several outcomes.
@@ -47,7 +50,9 @@ var mappings = []struct {
 	{intake.ErrAdapterNotFound, codes.NotFound, callnormv1.ErrorReason_ERROR_REASON_ADAPTER_NOT_FOUND},
 	{intake.ErrNoAdapter, codes.InvalidArgument, callnormv1.ErrorReason_ERROR_REASON_INVALID_REQUEST},
 	{intake.ErrBodyTooLarge, codes.InvalidArgument, callnormv1.ErrorReason_ERROR_REASON_BODY_TOO_LARGE},
-	{errBodyRead, codes.InvalidArgument, callnormv1.ErrorReason_ERROR_REASON_BODY_UNREADABLE},
+	{errRequest, codes.InvalidArgument, callnormv1.ErrorReason_ERROR_REASON_INVALID_REQUEST},
+	{errRoute, codes.NotFound, callnormv1.ErrorReason_ERROR_REASON_ROUTE_NOT_FOUND},
+	{errMethod, codes.Unimplemented, callnormv1.ErrorReason_ERROR_REASON_METHOD_NOT_ALLOWED},
 	{errOverloaded, codes.Unavailable, callnormv1.ErrorReason_ERROR_REASON_OVERLOADED},
 	{errShuttingDown, codes.Unavailable, callnormv1.ErrorReason_ERROR_REASON_SHUTTING_DOWN},
 	{store.ErrClosed, codes.Unavailable, callnormv1.ErrorReason_ERROR_REASON_SHUTTING_DOWN},
@@ -69,6 +74,10 @@ var private = []struct {
 		"the delivery may not have been kept; send it again (a repeated delivery does no harm)",
 	},
 	{
+		errBodyRead, codes.Unavailable, callnormv1.ErrorReason_ERROR_REASON_BODY_UNREADABLE,
+		"the body did not arrive as a whole; send it again",
+	},
+	{
 		store.ErrUnavailable, codes.Unavailable, callnormv1.ErrorReason_ERROR_REASON_STORE_UNAVAILABLE,
 		"the store is not available at the moment; try again",
 	},
@@ -82,7 +91,7 @@ func statusOf(err error) *status.Status {
 		return nil
 	}
 	if s, ok := status.FromError(err); ok {
-		return s
+		return informed(s)
 	}
 	ambiguous := (*ambiguousError)(nil)
 	violations := (*protovalidate.ValidationError)(nil)
@@ -105,11 +114,32 @@ func statusOf(err error) *status.Status {
 	}
 	switch {
 	case errors.Is(err, context.Canceled):
-		return status.New(codes.Canceled, "the caller went away")
+		return informed(status.New(codes.Canceled, "the caller went away"))
 	case errors.Is(err, context.DeadlineExceeded):
-		return status.New(codes.DeadlineExceeded, "the deadline passed")
+		return informed(status.New(codes.DeadlineExceeded, "the deadline passed"))
 	}
 	return with(codes.Internal, callnormv1.ErrorReason_ERROR_REASON_INTERNAL, internalMessage, nil)
+}
+
+// informed returns a status that somebody else made, such as the gateway, with an ErrorInfo.
+func informed(s *status.Status) *status.Status {
+	for _, detail := range s.Details() {
+		if _, ok := detail.(*errdetails.ErrorInfo); ok {
+			return s
+		}
+	}
+	reason, ok := map[codes.Code]callnormv1.ErrorReason{
+		codes.InvalidArgument:  callnormv1.ErrorReason_ERROR_REASON_INVALID_REQUEST,
+		codes.NotFound:         callnormv1.ErrorReason_ERROR_REASON_ROUTE_NOT_FOUND,
+		codes.Unimplemented:    callnormv1.ErrorReason_ERROR_REASON_METHOD_NOT_ALLOWED,
+		codes.DeadlineExceeded: callnormv1.ErrorReason_ERROR_REASON_DEADLINE_EXCEEDED,
+		codes.Canceled:         callnormv1.ErrorReason_ERROR_REASON_CANCELED,
+		codes.Unavailable:      callnormv1.ErrorReason_ERROR_REASON_SHUTTING_DOWN,
+	}[s.Code()]
+	if !ok || len(s.Details()) > 0 {
+		return s
+	}
+	return with(s.Code(), reason, s.Message(), nil)
 }
 
 func with(code codes.Code, reason callnormv1.ErrorReason, message string, metadata map[string]string, more ...protoadapt.MessageV1) *status.Status {
@@ -128,7 +158,9 @@ func with(code codes.Code, reason callnormv1.ErrorReason, message string, metada
 func invalid(violations *protovalidate.ValidationError) *status.Status {
 	bad := &errdetails.BadRequest{}
 	var texts []string
-	for _, violation := range violations.Violations {
+	// All of them might not fit into what a client takes for trailers.
+	const most = 20
+	for _, violation := range violations.Violations[:min(most, len(violations.Violations))] {
 		field := protovalidate.FieldPathString(violation.Proto.GetField())
 		if field == "" {
 			field = violation.Proto.GetRuleId()
@@ -160,8 +192,13 @@ func failure(ctx context.Context, log *slog.Logger, operation string, err error)
 // httpStatus is grpc-gateway's mapping, apart from what HTTP says more precisely.
 func httpStatus(s *status.Status, fallback func(codes.Code) int) int {
 	for _, detail := range s.Details() {
-		if info, ok := detail.(*errdetails.ErrorInfo); ok && info.GetReason() == "BODY_TOO_LARGE" {
+		info, ok := detail.(*errdetails.ErrorInfo)
+		switch {
+		case !ok:
+		case info.GetReason() == "BODY_TOO_LARGE":
 			return http.StatusRequestEntityTooLarge
+		case info.GetReason() == "METHOD_NOT_ALLOWED":
+			return http.StatusMethodNotAllowed
 		}
 	}
 	return fallback(s.Code())

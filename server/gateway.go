@@ -1,20 +1,28 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
+	"net/url"
+	"strings"
+	"unicode/utf8"
 
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"github.com/grpc-ecosystem/grpc-gateway/v2/utilities"
 	"google.golang.org/genproto/googleapis/api/httpbody"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 )
 
 // gateway serves the REST routes that the contract names, by calling the gRPC server over a connection in memory. Calling the
@@ -31,7 +39,7 @@ func (s *Server) newGateway() (*gateway, error) {
 	g.conn, err = grpc.NewClient("passthrough:///in-memory",
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return g.listener.DialContext(ctx) }),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxRequest), grpc.MaxCallSendMsgSize(maxRequest)),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32), grpc.MaxCallSendMsgSize(math.MaxInt32)),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
@@ -43,7 +51,11 @@ func (s *Server) newGateway() (*gateway, error) {
 		}),
 		// Ids are the providers' and may hold anything, a slash as well.
 		runtime.WithUnescapingMode(runtime.UnescapingModeAllCharacters),
-		runtime.WithMiddlewares(bound),
+		runtime.WithMiddlewares(s.bound),
+		runtime.SetQueryParameterParser(strictQuery{}),
+		// What a path and a method say stands; nothing in a header or a form changes it.
+		runtime.WithDisablePathLengthFallback(),
+		runtime.WithDisableHTTPMethodOverride(),
 		// gRPC's own headers mean nothing over REST.
 		runtime.WithOutgoingHeaderMatcher(func(string) (string, bool) { return "", false }),
 	)
@@ -54,23 +66,48 @@ func (s *Server) newGateway() (*gateway, error) {
 	if err := callnormv1.RegisterOutcomeServiceHandler(ctx, g.mux, g.conn); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
-	// What is registered last is found first: the door goes before the generated routes of IngestDelivery.
-	for _, pattern := range []string{doorPrefix + "{source}", doorPrefix + "{source}/{event}"} {
-		if err := g.mux.HandlePath(http.MethodPost, pattern, s.door); err != nil {
-			return nil, fmt.Errorf("gateway: %w", err)
-		}
-	}
 	return g, nil
 }
 
 func (g *gateway) close() { _ = g.conn.Close() }
 
-// bound limits what the generated routes read. The door sets the limit of its source itself.
-func bound(next runtime.HandlerFunc) runtime.HandlerFunc {
+// bound reads what a generated route is sent, up to the bound, and refuses what a message could not carry.
+func (s *Server) bound(next runtime.HandlerFunc) runtime.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request, params map[string]string) {
-		r.Body = http.MaxBytesReader(w, r.Body, maxRequest)
+		for _, value := range params {
+			if !utf8.ValidString(value) {
+				s.writeError(w, r, fmt.Errorf("%w: the path is not valid UTF-8", errRequest))
+				return
+			}
+		}
+		body, err := readUpTo(w, r, maxRequest-maxHeader)
+		if err != nil {
+			s.writeError(w, r, err)
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
 		next(w, r, params)
 	}
+}
+
+// strictQuery refuses parameters that no field has the name of: a misspelled filter would let everything pass.
+type strictQuery struct{}
+
+// Parse sets the fields of a message from the parameters of a query.
+func (strictQuery) Parse(message proto.Message, values url.Values, filter *utilities.DoubleArray) error {
+	fields := message.ProtoReflect().Descriptor().Fields()
+	for key, list := range values {
+		name, _, _ := strings.Cut(key, ".")
+		if fields.ByTextName(name) == nil && fields.ByJSONName(name) == nil {
+			return status.Errorf(codes.InvalidArgument, "there is no parameter %q", name)
+		}
+		for _, value := range list {
+			if !utf8.ValidString(value) {
+				return status.Errorf(codes.InvalidArgument, "parameter %q is not valid UTF-8", name)
+			}
+		}
+	}
+	return (&runtime.DefaultQueryParser{}).Parse(message, values, filter)
 }
 
 // marshaler speaks protojson, and takes a body that is bound to a google.api.HttpBody as it is.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/callnorm/callnorm/adapters"
@@ -61,19 +62,17 @@ func NewMetrics() *Metrics {
 	return m
 }
 
-// Delivered counts a delivery.
-func (m *Metrics) Delivered(provider string, state callnormv1.DeliveryState, duplicate bool) {
-	m.deliveries.WithLabelValues(provider, state.String(), map[bool]string{true: "true", false: "false"}[duplicate]).Inc()
+// Delivered counts a delivery, and the fields that it brought and nobody mapped.
+func (m *Metrics) Delivered(provider string, state callnormv1.DeliveryState, duplicate bool, unmapped int) {
+	m.deliveries.WithLabelValues(provider, state.String(), strconv.FormatBool(duplicate)).Inc()
+	if !duplicate && unmapped > 0 {
+		m.unmapped.WithLabelValues(provider).Add(float64(unmapped))
+	}
 }
 
 // Normalized counts what an adapter made of a payload.
 func (m *Metrics) Normalized(adapter string, took time.Duration, result adapters.Result, err error) {
 	m.normalized.WithLabelValues(adapter).Observe(took.Seconds())
-	for _, outcome := range result.Outcomes {
-		if n := outcome.Call.GetProvenance().GetUnmappedCount(); n > 0 {
-			m.unmapped.WithLabelValues(outcome.Call.GetProvider()).Add(float64(n))
-		}
-	}
 	for _, fault := range result.Faults {
 		m.faults.WithLabelValues(adapter, fault.GetReason().String()).Inc()
 	}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"time"
@@ -38,6 +39,9 @@ func (s *normalizationService) Normalize(ctx context.Context, r *callnormv1.Norm
 func (s *normalizationService) IngestDelivery(ctx context.Context, r *callnormv1.IngestDeliveryRequest) (*callnormv1.IngestDeliveryResponse, error) {
 	received := s.now()
 	if r.GetReceiveTime() != nil {
+		if err := r.GetReceiveTime().CheckValid(); err != nil {
+			return nil, fmt.Errorf("%w: receive_time: %w", errRequest, err)
+		}
 		received = r.GetReceiveTime().AsTime()
 	}
 	return s.intake.Deliver(ctx, intake.Request{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
@@ -16,6 +17,8 @@ const (
 	defaultHeartbeat = 15 * time.Second
 	// pageSize bounds what a stream holds in memory for its reader.
 	pageSize = 128
+	// maxOpenStreams bounds how many readers follow at a time, over gRPC and REST together.
+	maxOpenStreams = 2000
 	// maxAmbiguous bounds how many outcomes an ambiguous id is answered with.
 	maxAmbiguous = 20
 )
@@ -44,6 +47,7 @@ type outcomeService struct {
 	store    outcomeReader
 	draining context.Context // ends when the server begins to shut down
 	streams  gauge
+	open     atomic.Int64
 }
 
 func (s *outcomeService) GetOutcome(ctx context.Context, r *callnormv1.GetOutcomeRequest) (*callnormv1.GetOutcomeResponse, error) {
@@ -103,6 +107,11 @@ func decode(entry store.Entry) (*callnormv1.CallOutcome, error) {
 // StreamOutcomes pulls from the log at the reader's pace: a reader that stalls holds one page in memory and delays nobody.
 func (s *outcomeService) StreamOutcomes(r *callnormv1.StreamOutcomesRequest, stream grpc.ServerStreamingServer[callnormv1.StreamOutcomesResponse]) error {
 	ctx := stream.Context()
+	if s.open.Add(1) > maxOpenStreams {
+		s.open.Add(-1)
+		return errOverloaded
+	}
+	defer s.open.Add(-1)
 	s.streams.Inc()
 	defer s.streams.Dec()
 	cursor, err := s.start(ctx, r)
@@ -173,6 +182,9 @@ func (s *outcomeService) start(ctx context.Context, r *callnormv1.StreamOutcomes
 	case *callnormv1.StreamOutcomesRequest_After:
 		return store.ParseCursor(start.After)
 	case *callnormv1.StreamOutcomesRequest_StartTime:
+		if err := start.StartTime.CheckValid(); err != nil {
+			return store.Cursor{}, fmt.Errorf("%w: start_time: %w", errRequest, err)
+		}
 		return s.store.CursorAt(ctx, start.StartTime.AsTime())
 	case *callnormv1.StreamOutcomesRequest_StartAt:
 		if start.StartAt == callnormv1.StreamStart_STREAM_START_NOW {

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -53,7 +55,8 @@ type Server struct {
 	metrics  *Metrics
 	log      *slog.Logger
 	now      func() time.Time
-	grpc     *grpc.Server
+	grpc     *grpc.Server // for callers from outside
+	inner    *grpc.Server // for the gateway, which outlives those
 	http     *http.Server
 	health   *health.Server
 	gateway  *gateway
@@ -79,10 +82,16 @@ func New(settings Settings) (*Server, error) {
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: keepaliveEvery, Timeout: keepaliveTimeout}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minClientPing, PermitWithoutStream: true}),
 	)
-	callnormv1.RegisterNormalizationServiceServer(s.grpc, &normalizationService{intake: s.intake, now: s.now})
-	callnormv1.RegisterOutcomeServiceServer(s.grpc, &outcomeService{
-		store: s.store, draining: s.draining, streams: s.metrics.streams,
-	})
+	// All REST requests share one connection in memory; what comes over it was bounded at the door of HTTP.
+	s.inner = grpc.NewServer(
+		grpc.UnaryInterceptor(s.unary), grpc.StreamInterceptor(s.stream), grpc.MaxRecvMsgSize(math.MaxInt32),
+	)
+	normalization := &normalizationService{intake: s.intake, now: s.now}
+	outcomes := &outcomeService{store: s.store, draining: s.draining, streams: s.metrics.streams}
+	for _, registrar := range []*grpc.Server{s.grpc, s.inner} {
+		callnormv1.RegisterNormalizationServiceServer(registrar, normalization)
+		callnormv1.RegisterOutcomeServiceServer(registrar, outcomes)
+	}
 	healthv1.RegisterHealthServer(s.grpc, s.health)
 	reflection.Register(s.grpc)
 
@@ -98,7 +107,15 @@ func New(settings Settings) (*Server, error) {
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))
 	mux.Handle("/", s.gateway.mux)
 	s.http = &http.Server{
-		Handler: mux, ReadHeaderTimeout: readHeaderIn, ReadTimeout: readIn, IdleTimeout: idleFor, MaxHeaderBytes: maxHeader,
+		// The door comes before any mux: those clean paths, rewrite methods and read forms.
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasPrefix(r.URL.Path, doorPrefix) {
+				s.door(w, r)
+				return
+			}
+			mux.ServeHTTP(w, r)
+		}),
+		ReadHeaderTimeout: readHeaderIn, ReadTimeout: readIn, IdleTimeout: idleFor, MaxHeaderBytes: maxHeader,
 		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}
 	return s, nil
@@ -109,7 +126,7 @@ func New(settings Settings) (*Server, error) {
 func (s *Server) Serve(ctx context.Context, grpcListener, httpListener net.Listener, grace time.Duration) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return serving("grpc", s.grpc.Serve(grpcListener)) })
-	group.Go(func() error { return serving("grpc in memory", s.grpc.Serve(s.gateway.listener)) })
+	group.Go(func() error { return serving("grpc in memory", s.inner.Serve(s.gateway.listener)) })
 	group.Go(func() error { return serving("http", s.http.Serve(httpListener)) })
 	group.Go(func() error {
 		s.watch(ctx)
@@ -161,24 +178,31 @@ func (s *Server) shutdown(grace time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
 	var stopping sync.WaitGroup
+	stopping.Go(func() { stopGracefully(ctx, s.log, s.grpc) })
 	stopping.Go(func() {
 		if err := s.http.Shutdown(ctx); err != nil {
 			s.log.Warn("not all HTTP requests ended in time", "error", err)
 			_ = s.http.Close()
 		}
+		// The gateway's requests have ended; nothing is waiting behind it.
+		s.gateway.close()
+		s.inner.Stop()
 	})
-	stopping.Wait() // The gateway's requests end before the server behind them does.
-	s.gateway.close()
+	stopping.Wait()
+}
+
+// stopGracefully takes no new calls and waits for the open ones until ctx ends.
+func stopGracefully(ctx context.Context, log *slog.Logger, server *grpc.Server) {
 	stopped := make(chan struct{})
 	go func() {
-		s.grpc.GracefulStop()
+		server.GracefulStop()
 		close(stopped)
 	}()
 	select {
 	case <-stopped:
 	case <-ctx.Done():
-		s.log.Warn("not all calls ended in time")
-		s.grpc.Stop()
+		log.Warn("not all calls ended in time")
+		server.Stop()
 		<-stopped
 	}
 }

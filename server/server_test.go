@@ -34,6 +34,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 // broken is an adapter that does not do what it promises.
@@ -42,6 +43,7 @@ type broken struct{ name string }
 func (b broken) Name() string        { return b.name }
 func (b broken) Version() string     { return "1" }
 func (b broken) Providers() []string { return []string{b.name} }
+func (b broken) Example() string     { return "" }
 
 func (b broken) Normalize(adapters.Delivery) (adapters.Result, error) {
 	switch b.name {
@@ -289,7 +291,7 @@ func TestTheDoorRefuses(t *testing.T) {
 		"a disabled source":   {http.MethodPost, "/v1/webhooks/closed", []byte("{}"), http.StatusNotFound, "SOURCE_DISABLED"},
 		"20 MB":               {http.MethodPost, "/v1/webhooks/synthflow", bytes.Repeat([]byte("x"), 20<<20), http.StatusRequestEntityTooLarge, "BODY_TOO_LARGE"},
 		"one byte too many":   {http.MethodPost, "/v1/webhooks/second", bytes.Repeat([]byte("x"), 1<<20+1), http.StatusRequestEntityTooLarge, "BODY_TOO_LARGE"},
-		"another method":      {http.MethodPut, "/v1/webhooks/synthflow", []byte("{}"), http.StatusNotImplemented, ""},
+		"another method":      {http.MethodPut, "/v1/webhooks/synthflow", []byte("{}"), http.StatusMethodNotAllowed, "METHOD_NOT_ALLOWED"},
 		"a path without name": {http.MethodPost, "/v1/webhooks/", []byte("{}"), http.StatusNotFound, "SOURCE_NOT_FOUND"},
 	}
 	for name, test := range tests {
@@ -302,6 +304,72 @@ func TestTheDoorRefuses(t *testing.T) {
 				t.Errorf("the answer lists our sources: %s", text)
 			}
 		})
+	}
+}
+
+func TestTheDoorReadsWhatWasSentWhateverElseIsSaid(t *testing.T) {
+	s := start(t, t.TempDir())
+	body := call("form", "completed")
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/v1/webhooks/synthflow", bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("X-HTTP-Method-Override", "POST")
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(response.Body)
+	_ = response.Body.Close()
+	if err != nil || !strings.Contains(string(text), "STATE_NORMALIZED") {
+		t.Errorf("%v %s", err, text)
+	}
+	if answer := s.deliver(t, "synthflow", body); !answer.GetDuplicate() {
+		t.Errorf("kept as something else: %v", answer)
+	}
+}
+
+func TestRequestsThatAreNotValid(t *testing.T) {
+	s := start(t, t.TempDir())
+	for path, code := range map[string]int{
+		"GET /v1/outcomes:stream?provider=voxia":                 http.StatusBadRequest, // the parameter is called providers
+		"GET /v1/outcomes:stream?after=nonsense":                 http.StatusBadRequest,
+		"GET /v1/outcomes:lookup?external_id.system=":            http.StatusBadRequest,
+		"GET /v1/providers/x/calls/%ff":                          http.StatusBadRequest,
+		"GET /v1/nothing":                                        http.StatusNotFound,
+		"POST /v1/normalize/synthflow?provider=%2B4179+Jane+Doe": http.StatusBadRequest,
+		"POST /v1/normalize/nobody":                              http.StatusNotFound,
+	} {
+		method, path, _ := strings.Cut(path, " ")
+		got, text := s.request(t, method, path, []byte("{}"))
+		if got != code || !strings.Contains(string(text), "callnorm.dev") {
+			t.Errorf("%s: %d %s", path, got, text)
+		}
+	}
+	if got, text := s.request(t, http.MethodPost, "/v1/normalize/synthflow", bytes.Repeat([]byte("x"), 20<<20)); got != http.StatusRequestEntityTooLarge {
+		t.Errorf("20 MB: %d %s", got, text)
+	}
+	for _, seconds := range []int64{253402300800, -62135596801, 1<<63 - 1} {
+		_, err := s.norm.IngestDelivery(t.Context(), &callnormv1.IngestDeliveryRequest{
+			Source: "synthflow", Body: &httpbody.HttpBody{Data: call("poison", "completed")}, ReceiveTime: &timestamppb.Timestamp{Seconds: seconds},
+		})
+		if status.Code(err) != codes.InvalidArgument || reason(t, err) != "INVALID_REQUEST" {
+			t.Errorf("received at %d: %v", seconds, err)
+		}
+	}
+	stream, err := s.outcomes.StreamOutcomes(t.Context(), &callnormv1.StreamOutcomesRequest{
+		Start: &callnormv1.StreamOutcomesRequest_StartTime{StartTime: &timestamppb.Timestamp{Seconds: 1<<63 - 1}},
+	})
+	if err == nil {
+		_, err = stream.Recv()
+	}
+	if status.Code(err) != codes.InvalidArgument {
+		t.Errorf("starts in the year of nowhere: %v", err)
+	}
+	_, err = s.norm.Normalize(t.Context(), &callnormv1.NormalizeRequest{Source: "synthflow", Adapter: "panics", Body: &httpbody.HttpBody{Data: []byte("{}")}})
+	if status.Code(err) != codes.InvalidArgument {
+		t.Errorf("a source and another adapter: %v", err)
 	}
 }
 

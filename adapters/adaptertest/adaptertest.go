@@ -60,6 +60,13 @@ func Run(t *testing.T, adapter adapters.Adapter) {
 			t.Run(c.Name, func(t *testing.T) { checkCase(t, adapter, c) })
 		}
 	})
+	t.Run("example", func(t *testing.T) {
+		result, err := adapters.Normalize(adapter, adapters.Delivery{Provider: adapter.Providers()[0], Body: []byte(adapter.Example())})
+		if err != nil || len(result.Outcomes) != 1 || result.Outcomes[0].Call.GetProviderCallId() != "demo-1" ||
+			result.Outcomes[0].Call.GetCompleteness() != callnormv1.Completeness_COMPLETENESS_FINAL {
+			t.Errorf("the example is no finished call demo-1: %v, %v", result.Outcomes, err)
+		}
+	})
 	t.Run("pure", func(t *testing.T) { checkPure(t, adapter, cases) })
 	t.Run("hostile", func(t *testing.T) { checkHostile(t, adapter, cases) })
 	t.Run("nothing vanishes", func(t *testing.T) { checkLeaves(t, adapter, cases) })

@@ -1,6 +1,7 @@
 package adaptertest
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -28,6 +29,11 @@ func checkResult(tb testing.TB, result adapters.Result) {
 			tb.Errorf("item %d does not say how complete it is", outcome.Item)
 		case outcome.CallID != call.GetProviderCallId() && call.GetProviderCallId() != "":
 			tb.Errorf("item %d is identified by another id than its provider_call_id", outcome.Item)
+		}
+		for _, part := range call.GetExpectedParts() {
+			if slices.Contains(call.GetPresentParts(), part) {
+				tb.Errorf("item %d: %s is present and still expected", outcome.Item, part)
+			}
 		}
 		if _, err := proto.Marshal(call); err != nil {
 			tb.Errorf("item %d: %v", outcome.Item, err)

@@ -33,6 +33,11 @@ func (*Adapter) Version() string { return "1" }
 // Providers lists the brand that speaks this format.
 func (*Adapter) Providers() []string { return []string{"curious-thing"} }
 
+// Example returns a call that has ended.
+func (*Adapter) Example() string {
+	return `[{"id":"notice-1","eventType":"CallComplete","data":{"sessionId":"demo-1","status":"Complete"}}]`
+}
+
 // Normalize reads a batch of events. An event without a list around it is a batch of one.
 func (*Adapter) Normalize(d adapters.Delivery) (adapters.Result, error) {
 	var result adapters.Result

@@ -1,6 +1,7 @@
 package curiousthing_test
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/callnorm/callnorm/adapters/adaptertest"
 	"github.com/callnorm/callnorm/adapters/curiousthing"
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
+	"google.golang.org/protobuf/proto"
 )
 
 func TestAdapter(t *testing.T) { adaptertest.Run(t, curiousthing.New()) }
@@ -20,18 +22,25 @@ func BenchmarkNormalize(b *testing.B) { adaptertest.Benchmark(b, curiousthing.Ne
 func TestReportWords(t *testing.T) {
 	const (
 		completed    = callnormv1.CallStatus_CALL_STATUS_COMPLETED
-		notConnected = callnormv1.CallStatus_CALL_STATUS_NOT_CONNECTED
+		notConnected = callnormv1.CallStatus_CALL_STATUS_NO_CONVERSATION
+		noAnswer     = callnormv1.CallStatus_CALL_STATUS_NO_ANSWER
 		other        = callnormv1.CallStatus_CALL_STATUS_OTHER
 		exact        = callnormv1.Mapping_MAPPING_EXACT
 		heuristic    = callnormv1.Mapping_MAPPING_HEURISTIC
 		none         = callnormv1.Mapping_MAPPING_NONE
 		voicemail    = callnormv1.AnsweredByKind_ANSWERED_BY_KIND_VOICEMAIL
+		partial      = callnormv1.ContactDisposition_CONTACT_DISPOSITION_SURVEY_PARTIAL
+		wrongNumber  = callnormv1.ContactDisposition_CONTACT_DISPOSITION_WRONG_NUMBER
+		doNotCall    = callnormv1.ContactDisposition_CONTACT_DISPOSITION_DO_NOT_CALL
+		byCustomer   = callnormv1.EndedBy_ENDED_BY_CUSTOMER
 	)
 	for name, test := range map[string]struct {
 		status, remark string
 		want           callnormv1.CallStatus
+		raw            string // of the status, where it is not the status word
 		mapping        callnormv1.Mapping
 		disposition    callnormv1.ContactDisposition
+		flag           string
 		answeredBy     callnormv1.AnsweredByKind
 		reason         callnormv1.EndReason
 		by             callnormv1.EndedBy
@@ -41,29 +50,60 @@ func TestReportWords(t *testing.T) {
 			status: "Complete", remark: "No further action", want: completed, mapping: exact,
 			disposition: callnormv1.ContactDisposition_CONTACT_DISPOSITION_SURVEY_COMPLETED,
 		},
-		"a partial flow belongs to the group Complete": {
-			status: "Partial", want: completed, mapping: exact,
-			disposition: callnormv1.ContactDisposition_CONTACT_DISPOSITION_SURVEY_PARTIAL,
-		},
+		"a partial flow belongs to the group Complete": {status: "Partial", want: completed, mapping: exact, disposition: partial},
 		"a customer who exits is told as who, not as how": {
 			status: "Partial", remark: "Customer exited part way through", want: completed, mapping: exact,
-			disposition: callnormv1.ContactDisposition_CONTACT_DISPOSITION_SURVEY_PARTIAL,
-			by:          callnormv1.EndedBy_ENDED_BY_CUSTOMER,
+			disposition: partial, by: byCustomer,
 		},
-		"not complete is not connected": {status: "Not Complete", want: notConnected, mapping: exact},
-		"not complete and a voicemail is an answered call": {
-			status: "Not Complete", remark: "Voicemail", want: completed, mapping: heuristic,
+		"not complete is no conversation": {status: "Not Complete", want: notConnected, mapping: exact},
+		"not complete and a voicemail are answers to two questions": {
+			status: "Not Complete", remark: "Voicemail", want: notConnected, mapping: exact,
 			answeredBy: voicemail, reason: callnormv1.EndReason_END_REASON_VOICEMAIL,
 		},
 		"a voicemail without a status is an answered call": {
-			remark: "voicemail", want: completed, mapping: heuristic,
+			remark: "voicemail", want: completed, raw: "voicemail", mapping: heuristic,
 			answeredBy: voicemail, reason: callnormv1.EndReason_END_REASON_VOICEMAIL,
+		},
+		"a voicemail as the status is an answered call": {
+			status: "Voicemail", want: completed, mapping: heuristic,
+			answeredBy: voicemail, reason: callnormv1.EndReason_END_REASON_VOICEMAIL,
+		},
+		"a voicemail as the status beside another remark": {
+			status: "Voicemail", remark: "Customer hung up", want: completed, mapping: heuristic,
+			answeredBy: voicemail, reason: callnormv1.EndReason_END_REASON_CUSTOMER_HANGUP, by: byCustomer,
+		},
+		"not complete and no answer": {
+			status: "Not Complete", remark: "No answer", want: notConnected, mapping: exact,
+			reason: callnormv1.EndReason_END_REASON_NO_ANSWER,
+		},
+		"no answer as the status": {
+			status: "No Answer", want: noAnswer, mapping: heuristic, reason: callnormv1.EndReason_END_REASON_NO_ANSWER,
+		},
+		"not complete and busy": {
+			status: "Not Complete", remark: "Busy", want: notConnected, mapping: exact, reason: callnormv1.EndReason_END_REASON_BUSY,
+		},
+		"a customer who hung up": {
+			status: "Partial", remark: "Customer hung up", want: completed, mapping: exact, disposition: partial,
+			reason: callnormv1.EndReason_END_REASON_CUSTOMER_HANGUP, by: byCustomer,
+		},
+		"a wrong number": {
+			status: "Not Complete", remark: "Wrong number", want: notConnected, mapping: exact, disposition: wrongNumber, flag: "wrong number",
+		},
+		"a wrong number after the first question": {
+			status: "Partial", remark: "wrong number", want: completed, mapping: exact, disposition: partial, flag: "wrong number",
+		},
+		"a wish as the status answers no status": {
+			status: "Wrong number", want: other, mapping: none, disposition: wrongNumber, flag: "wrong number", warnings: 1,
+		},
+		"a wish not to be called": {
+			status: "Not Complete", remark: "Do not call", want: notConnected, mapping: exact, disposition: doNotCall, flag: "do not call",
 		},
 		"a remark in which a voicemail occurs is open text": {
 			status: "Not Complete", remark: "Customer asked not to leave a voicemail", want: notConnected, mapping: exact,
 		},
-		"an unknown remark is no unknown word": {status: "Not Complete", remark: "Anything at all", want: notConnected, mapping: exact},
-		"an unknown status is other":           {status: "Abandoned", want: other, mapping: none, warnings: 1},
+		"an unknown remark is no unknown word":       {status: "Not Complete", remark: "Anything at all", want: notConnected, mapping: exact},
+		"an unknown remark without a status as well": {remark: "Anything at all"},
+		"an unknown status is other":                 {status: "Abandoned", want: other, mapping: none, warnings: 1},
 		"a voicemail leaves an unknown status alone": {
 			status: "Abandoned", remark: "Voicemail", want: other, mapping: none, warnings: 1,
 			answeredBy: voicemail, reason: callnormv1.EndReason_END_REASON_VOICEMAIL,
@@ -74,17 +114,20 @@ func TestReportWords(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			call := one(t, "", `[{"eventType": "CallComplete", "data": {"sessionId": "s", "status": %q, "additionalInformation": %q}}]`,
 				test.status, test.remark).Call
-			if call.GetStatus() != test.want || call.GetStatusMapping() != test.mapping || call.GetStatusRaw() != test.status {
+			if call.GetStatus() != test.want || call.GetStatusMapping() != test.mapping || call.GetStatusRaw() != cmp.Or(test.raw, test.status) {
 				t.Errorf("status: %v, %v, %q", call.GetStatus(), call.GetStatusMapping(), call.GetStatusRaw())
 			}
-			if call.GetDisposition().GetValue() != test.disposition {
-				t.Errorf("disposition: %v", call.GetDisposition())
+			if d := call.GetDisposition(); d.GetValue() != test.disposition || (d.GetMapping() == heuristic) != (test.disposition == wrongNumber || test.disposition == doNotCall) ||
+				d.GetWrongNumber() != (test.flag == "wrong number") || d.GetDoNotCall() != (test.flag == "do not call") {
+				t.Errorf("disposition: %v", d)
 			}
-			if call.GetAnsweredBy().GetValue() != test.answeredBy {
+			if call.GetAnsweredBy().GetValue() != test.answeredBy || call.GetVoicemail().GetDetected() != (test.answeredBy == voicemail) {
 				t.Errorf("answered by: %v", call.GetAnsweredBy())
 			}
 			if end := call.GetEnd(); end.GetReason() != test.reason || end.GetEndedBy() != test.by || end.GetDetail() != test.remark {
 				t.Errorf("end: %v", end)
+			} else if end != nil && proto.Size(end) == 0 {
+				t.Error("an end that says nothing")
 			}
 			if warnings := call.GetProvenance().GetWarnings(); len(warnings) != test.warnings {
 				t.Errorf("warnings: %v", warnings)
@@ -110,6 +153,9 @@ func TestAttemptWords(t *testing.T) {
 		"a failure with another note has its text only": {
 			status: "failed", note: "out of hours", want: callnormv1.CallStatus_CALL_STATUS_FAILED, mapping: callnormv1.Mapping_MAPPING_EXACT,
 		},
+		"a failure whose note is a wish has its text only: nobody was reached": {
+			status: "failed", note: "Do not call", want: callnormv1.CallStatus_CALL_STATUS_FAILED, mapping: callnormv1.Mapping_MAPPING_EXACT,
+		},
 		"a word of results means nothing for an attempt": {
 			status: "Complete", want: callnormv1.CallStatus_CALL_STATUS_OTHER, mapping: callnormv1.Mapping_MAPPING_NONE,
 		},
@@ -118,6 +164,9 @@ func TestAttemptWords(t *testing.T) {
 			call := one(t, "", `[{"time": "2022-08-31T21:46:58.621Z", "status": %q, "note": %q}]`, test.status, test.note).Call
 			if call.GetStatus() != test.want || call.GetStatusMapping() != test.mapping || call.GetStatusRaw() != test.status {
 				t.Errorf("status: %v, %v, %q", call.GetStatus(), call.GetStatusMapping(), call.GetStatusRaw())
+			}
+			if call.GetDisposition() != nil {
+				t.Errorf("disposition: %v", call.GetDisposition())
 			}
 			if call.GetEnd().GetReason() != test.reason || call.GetEnd().GetDetail() != test.note {
 				t.Errorf("end: %v", call.GetEnd())

@@ -25,7 +25,7 @@ var reports = words.Table[reportMeaning]{
 			status:      callnormv1.CallStatus_CALL_STATUS_COMPLETED,
 			disposition: callnormv1.ContactDisposition_CONTACT_DISPOSITION_SURVEY_PARTIAL,
 		},
-		"not_complete": {status: callnormv1.CallStatus_CALL_STATUS_NOT_CONNECTED},
+		"not_complete": {status: callnormv1.CallStatus_CALL_STATUS_NO_CONVERSATION},
 	},
 	Other: reportMeaning{status: callnormv1.CallStatus_CALL_STATUS_OTHER},
 }
@@ -47,16 +47,18 @@ var arrivals = words.Table[callnormv1.Direction]{
 	Other: callnormv1.Direction_DIRECTION_OTHER,
 }
 
-// remarkMeaning is what a remark answers.
+// remarkMeaning is what a remark answers. An answer to one question is never concluded from that to another.
 type remarkMeaning struct {
-	status     callnormv1.CallStatus
-	answeredBy callnormv1.AnsweredByKind
-	reason     callnormv1.EndReason
-	by         callnormv1.EndedBy
+	status      callnormv1.CallStatus
+	answeredBy  callnormv1.AnsweredByKind
+	reason      callnormv1.EndReason
+	by          callnormv1.EndedBy
+	disposition callnormv1.ContactDisposition
 }
 
-// remarks holds the remarks (`additionalInformation`, `note`) that the documentation shows and that tell something. They are
-// open text, so their meanings count as heuristic, and a remark that is not in here is nothing unknown.
+// remarks holds the remarks (`additionalInformation`, `note`) that can be read in one way only. They are open text, so their
+// meanings count as heuristic, and a remark that is not in here is nothing unknown. The list of statuses is cut from every copy
+// of the documentation that we know, so a remark may as well stand there.
 var remarks = words.Table[remarkMeaning]{
 	Seen: map[string]remarkMeaning{
 		"voicemail": {
@@ -64,9 +66,18 @@ var remarks = words.Table[remarkMeaning]{
 			answeredBy: callnormv1.AnsweredByKind_ANSWERED_BY_KIND_VOICEMAIL,
 			reason:     callnormv1.EndReason_END_REASON_VOICEMAIL,
 		},
+		"no_answer": {
+			status: callnormv1.CallStatus_CALL_STATUS_NO_ANSWER, reason: callnormv1.EndReason_END_REASON_NO_ANSWER,
+		},
+		"busy": {status: callnormv1.CallStatus_CALL_STATUS_BUSY, reason: callnormv1.EndReason_END_REASON_BUSY},
+		"customer_hung_up": {
+			reason: callnormv1.EndReason_END_REASON_CUSTOMER_HANGUP, by: callnormv1.EndedBy_ENDED_BY_CUSTOMER,
+		},
 		// By hanging up or by asking for a human, as in the documentation's example: who is told, how is not.
 		"customer_exited_part_way_through": {by: callnormv1.EndedBy_ENDED_BY_CUSTOMER},
 		"invalid_phone":                    {reason: callnormv1.EndReason_END_REASON_INVALID_NUMBER},
+		"wrong_number":                     {disposition: callnormv1.ContactDisposition_CONTACT_DISPOSITION_WRONG_NUMBER},
+		"do_not_call":                      {disposition: callnormv1.ContactDisposition_CONTACT_DISPOSITION_DO_NOT_CALL},
 	},
 }
 
@@ -107,7 +118,7 @@ func (it *item) outcome(told event) adapters.Outcome {
 			o.Callee = &callnormv1.Endpoint{Phone: number}
 		}
 		it.setStart(o)
-		it.setEnd(o, "note")
+		setEnd(o, it.text("note")) // no wishes: nobody was reached who could have any
 		it.leave("type", "additionalInformation", "from", "to", "message")
 	case callnormv1.EventKind_EVENT_KIND_CALL_RECEIVED:
 		arrival := it.fields["type"]
@@ -143,13 +154,10 @@ func (it *item) setIDs(o *callnormv1.CallOutcome) string {
 	if session == "" {
 		o.ProviderCallId, result = result, ""
 	}
-	for _, other := range [][2]string{
-		{"curious-thing.call_result_id", result}, {"curious-thing.correlation_id", correlation}, {"curious-thing.event_id", eventID},
-	} {
-		if other[1] != "" {
-			o.ExternalIds = append(o.ExternalIds, &callnormv1.ExternalId{System: other[0], Id: other[1]})
-		}
-	}
+	o.ExternalIds = withID(o.GetExternalIds(), "curious-thing.call_result_id", result)
+	// A record has several attempts, and an event is a notice.
+	o.RelatedIds = withID(o.GetRelatedIds(), "curious-thing.correlation_id", correlation)
+	o.RelatedIds = withID(o.GetRelatedIds(), "curious-thing.event_id", eventID)
 	switch at := it.text("time"); {
 	case o.GetProviderCallId() != "":
 		return o.GetProviderCallId()
@@ -167,45 +175,82 @@ func (it *item) setIDs(o *callnormv1.CallOutcome) string {
 func (it *item) setReport(o *callnormv1.CallOutcome) {
 	o.Completeness = callnormv1.Completeness_COMPLETENESS_FINAL
 	o.PresentParts = append([]callnormv1.Part{callnormv1.Part_PART_RESULT}, o.GetPresentParts()...)
-	status := it.fields["status"]
-	meaning, mapping := reports.Find(it.notes, status.path, status.text)
-	o.Status, o.StatusRaw, o.StatusMapping = meaning.status, status.text, mapping
-	if meaning.disposition != callnormv1.ContactDisposition_CONTACT_DISPOSITION_UNSPECIFIED {
-		disposition := wants(o)
-		disposition.Value, disposition.Raw, disposition.Mapping = meaning.disposition, status.text, mapping
+	status, remark := it.fields["status"], it.fields["additionalInformation"]
+	if status.text == "" && answersStatus(remark.text) {
+		status = remark
 	}
+	meaning, mapping := it.findReport(status)
+	o.Status, o.StatusRaw, o.StatusMapping = meaning.status, status.text, mapping
+	setDisposition(o, meaning.disposition, status.text, mapping)
 	if o.GetCampaign().GetRecordId() != "" {
 		// By documentation only outbound campaigns have one. But so has a contact's call back to them: this is likely, not certain,
 		// and which side the number is on stays open. To have none tells nothing: in the documentation's example one result of a
 		// campaign has it, and two do not.
 		o.Direction, o.DirectionMapping = callnormv1.Direction_DIRECTION_OUTBOUND, callnormv1.Mapping_MAPPING_HEURISTIC
 	}
-	it.setEnd(o, "additionalInformation")
+	setEnd(o, remark.text)
+	understand(o, status.text)
+	for _, w := range []field{remark, status} {
+		said, mapping, _ := remarks.Known(w.text)
+		setDisposition(o, said.disposition, w.text, mapping)
+	}
 }
 
-// setEnd reads a remark. It may answer what the status leaves open: "Not Complete" covers every way of not having a
-// conversation, and with the remark "Voicemail" it is known that the call was answered.
-func (it *item) setEnd(o *callnormv1.CallOutcome, name string) {
-	text := it.text(name)
-	if text == "" {
+// findReport returns what a status means: by the words of statuses, or else by those of remarks.
+func (it *item) findReport(status field) (reportMeaning, callnormv1.Mapping) {
+	if answersStatus(status.text) {
+		remark, mapping, _ := remarks.Known(status.text)
+		return reportMeaning{status: remark.status}, mapping
+	}
+	return reports.Find(it.notes, status.path, status.text)
+}
+
+func answersStatus(text string) bool {
+	remark, _, _ := remarks.Known(text)
+	return remark.status != callnormv1.CallStatus_CALL_STATUS_UNSPECIFIED
+}
+
+// setEnd reads a remark.
+func setEnd(o *callnormv1.CallOutcome, remark string) {
+	if remark == "" {
 		return
 	}
-	o.End = &callnormv1.CallEnd{Detail: text}
+	o.End = &callnormv1.CallEnd{Detail: remark}
+	understand(o, remark)
+}
+
+// understand takes from the words of a remark who answered and how the call ended, unless another word has told. It leaves the
+// status alone: "Not Complete" is the provider's own word for that, and a voicemail behind it answers who answered.
+func understand(o *callnormv1.CallOutcome, text string) {
 	remark, mapping, _ := remarks.Known(text)
-	if remark.reason != callnormv1.EndReason_END_REASON_UNSPECIFIED {
+	if o.GetEnd() == nil && (remark.reason != 0 || remark.by != 0) {
+		o.End = &callnormv1.CallEnd{}
+	}
+	if remark.reason != callnormv1.EndReason_END_REASON_UNSPECIFIED && o.GetEnd().GetReasonRaw() == "" {
 		o.End.Reason, o.End.ReasonRaw, o.End.ReasonMapping = remark.reason, text, mapping
 	}
-	if remark.by != callnormv1.EndedBy_ENDED_BY_UNSPECIFIED {
+	if remark.by != callnormv1.EndedBy_ENDED_BY_UNSPECIFIED && o.GetEnd().GetEndedByRaw() == "" {
 		o.End.EndedBy, o.End.EndedByRaw, o.End.EndedByMapping = remark.by, text, mapping
 	}
-	if remark.answeredBy != callnormv1.AnsweredByKind_ANSWERED_BY_KIND_UNSPECIFIED {
-		yes := true
+	if remark.answeredBy != callnormv1.AnsweredByKind_ANSWERED_BY_KIND_UNSPECIFIED && o.GetAnsweredBy() == nil {
 		o.AnsweredBy = &callnormv1.AnsweredBy{Value: remark.answeredBy, Raw: text, Mapping: mapping}
-		o.Voicemail = &callnormv1.Voicemail{Detected: &yes}
+		o.Voicemail = &callnormv1.Voicemail{Detected: new(true)}
 	}
-	vague := o.GetStatus() == callnormv1.CallStatus_CALL_STATUS_NOT_CONNECTED || o.GetStatusRaw() == ""
-	if remark.status != callnormv1.CallStatus_CALL_STATUS_UNSPECIFIED && vague {
-		o.Status, o.StatusMapping = remark.status, mapping
+}
+
+// setDisposition adds what a word says of the contact. How far the questions got comes first; what the contact wants beside that
+// has flags of its own.
+func setDisposition(o *callnormv1.CallOutcome, value callnormv1.ContactDisposition, raw string, mapping callnormv1.Mapping) {
+	switch value {
+	case callnormv1.ContactDisposition_CONTACT_DISPOSITION_UNSPECIFIED:
+		return
+	case callnormv1.ContactDisposition_CONTACT_DISPOSITION_WRONG_NUMBER:
+		wants(o).WrongNumber = new(true)
+	case callnormv1.ContactDisposition_CONTACT_DISPOSITION_DO_NOT_CALL:
+		wants(o).DoNotCall = new(true)
+	}
+	if d := wants(o); d.GetRaw() == "" {
+		d.Value, d.Raw, d.Mapping = value, raw, mapping
 	}
 }
 
@@ -241,6 +286,13 @@ func (it *item) setAnswers(o *callnormv1.CallOutcome) {
 	if len(o.GetExtractedFields()) > 0 {
 		o.PresentParts = append(o.PresentParts, callnormv1.Part_PART_ANALYSIS)
 	}
+}
+
+func withID(list []*callnormv1.ExternalId, system, id string) []*callnormv1.ExternalId {
+	if id == "" {
+		return list
+	}
+	return append(list, &callnormv1.ExternalId{System: system, Id: id})
 }
 
 func wants(o *callnormv1.CallOutcome) *callnormv1.Disposition {

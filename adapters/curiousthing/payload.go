@@ -91,16 +91,26 @@ func (it *item) readFlow(r *wire.Reader) {
 	}
 }
 
-// readRequests reads what the customer asked for on the call. The documentation shows one word.
+// readRequests reads what the customer asked for on the call: a list of words, or one without a list around it. The
+// documentation shows one word.
 func (it *item) readRequests(r *wire.Reader) {
+	if r.Kind() == '"' {
+		it.readRequest(r)
+		return
+	}
 	for range r.Elements() {
-		switch text := r.Text(); squash(text) {
-		case "humansupportrequest":
-			it.humanRequested = true
-		case "":
-		default:
-			it.notes.UnmappedText(r.Path(), text)
-		}
+		it.readRequest(r)
+	}
+}
+
+func (it *item) readRequest(r *wire.Reader) {
+	path := r.Path()
+	switch text := r.Text(); squash(text) {
+	case "humansupportrequest":
+		it.humanRequested = true
+	case "":
+	default:
+		it.notes.UnmappedText(path, text)
 	}
 }
 

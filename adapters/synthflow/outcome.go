@@ -1,6 +1,7 @@
 package synthflow
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -10,175 +11,6 @@ import (
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
-
-// statusMeaning is what one word of call.status answers. It answers more than one question.
-type statusMeaning struct {
-	status      callnormv1.CallStatus
-	answeredBy  callnormv1.AnsweredByKind
-	end         callnormv1.EndReason
-	voicemail   bool
-	messageLeft bool
-	open        bool // the call is not over
-}
-
-var statuses = words.Table[statusMeaning]{
-	Documented: map[string]statusMeaning{
-		"pending":     {status: callnormv1.CallStatus_CALL_STATUS_QUEUED, open: true},
-		"queue":       {status: callnormv1.CallStatus_CALL_STATUS_QUEUED, open: true},
-		"registered":  {status: callnormv1.CallStatus_CALL_STATUS_QUEUED, open: true},
-		"initiated":   {status: callnormv1.CallStatus_CALL_STATUS_INITIATED, open: true},
-		"ringing":     {status: callnormv1.CallStatus_CALL_STATUS_RINGING, open: true},
-		"in_progress": {status: callnormv1.CallStatus_CALL_STATUS_IN_PROGRESS, open: true},
-		"paused":      {status: callnormv1.CallStatus_CALL_STATUS_PAUSED, open: true},
-		"completed":   {status: callnormv1.CallStatus_CALL_STATUS_COMPLETED},
-		"no_answer":   {status: callnormv1.CallStatus_CALL_STATUS_NO_ANSWER},
-		"busy":        {status: callnormv1.CallStatus_CALL_STATUS_BUSY},
-		"failed":      {status: callnormv1.CallStatus_CALL_STATUS_FAILED},
-		"canceled":    {status: callnormv1.CallStatus_CALL_STATUS_CANCELED},
-		"user_canceled": {
-			status: callnormv1.CallStatus_CALL_STATUS_CANCELED,
-			end:    callnormv1.EndReason_END_REASON_CANCELED_BEFORE_ANSWER,
-		},
-		"spam": {
-			status: callnormv1.CallStatus_CALL_STATUS_BLOCKED,
-			end:    callnormv1.EndReason_END_REASON_MARKED_AS_SPAM,
-		},
-		"hangup_on_voicemail": {
-			status:     callnormv1.CallStatus_CALL_STATUS_COMPLETED,
-			answeredBy: callnormv1.AnsweredByKind_ANSWERED_BY_KIND_VOICEMAIL,
-			voicemail:  true,
-			end:        callnormv1.EndReason_END_REASON_VOICEMAIL_DETECTED_HANGUP,
-		},
-		"left_voicemail": {
-			status:      callnormv1.CallStatus_CALL_STATUS_COMPLETED,
-			answeredBy:  callnormv1.AnsweredByKind_ANSWERED_BY_KIND_VOICEMAIL,
-			voicemail:   true,
-			end:         callnormv1.EndReason_END_REASON_VOICEMAIL_LEFT,
-			messageLeft: true,
-		},
-	},
-	Seen: map[string]statusMeaning{
-		"ended": {status: callnormv1.CallStatus_CALL_STATUS_COMPLETED},
-		"voicemail": {
-			status:     callnormv1.CallStatus_CALL_STATUS_COMPLETED,
-			answeredBy: callnormv1.AnsweredByKind_ANSWERED_BY_KIND_VOICEMAIL,
-			voicemail:  true,
-			end:        callnormv1.EndReason_END_REASON_VOICEMAIL,
-		},
-		"voicemail_detected": {
-			status:     callnormv1.CallStatus_CALL_STATUS_COMPLETED,
-			answeredBy: callnormv1.AnsweredByKind_ANSWERED_BY_KIND_VOICEMAIL,
-			voicemail:  true,
-			end:        callnormv1.EndReason_END_REASON_VOICEMAIL,
-		},
-		"machine_detected": {
-			status:     callnormv1.CallStatus_CALL_STATUS_COMPLETED,
-			answeredBy: callnormv1.AnsweredByKind_ANSWERED_BY_KIND_MACHINE,
-		},
-	},
-	Other: statusMeaning{status: callnormv1.CallStatus_CALL_STATUS_OTHER},
-}
-
-// endMeaning is what one word of end_call_reason answers.
-type endMeaning struct {
-	reason      callnormv1.EndReason
-	by          callnormv1.EndedBy
-	answeredBy  callnormv1.AnsweredByKind
-	voicemail   bool
-	messageLeft bool
-	ambiguous   bool // the word may as well be an error
-}
-
-var endReasons = words.Table[endMeaning]{
-	Documented: map[string]endMeaning{
-		"voicemail": {
-			reason:     callnormv1.EndReason_END_REASON_VOICEMAIL,
-			answeredBy: callnormv1.AnsweredByKind_ANSWERED_BY_KIND_VOICEMAIL,
-			voicemail:  true,
-		},
-		"voicemail_cut_off": {
-			reason:     callnormv1.EndReason_END_REASON_VOICEMAIL,
-			answeredBy: callnormv1.AnsweredByKind_ANSWERED_BY_KIND_VOICEMAIL,
-			voicemail:  true,
-		},
-		"voicemail_message_left": {
-			reason:      callnormv1.EndReason_END_REASON_VOICEMAIL_LEFT,
-			answeredBy:  callnormv1.AnsweredByKind_ANSWERED_BY_KIND_VOICEMAIL,
-			voicemail:   true,
-			messageLeft: true,
-		},
-		"human_goodbye": {
-			reason:     callnormv1.EndReason_END_REASON_CUSTOMER_HANGUP,
-			by:         callnormv1.EndedBy_ENDED_BY_CUSTOMER,
-			answeredBy: callnormv1.AnsweredByKind_ANSWERED_BY_KIND_HUMAN,
-		},
-		"agent_goodbye": {
-			reason:     callnormv1.EndReason_END_REASON_AGENT_HANGUP,
-			by:         callnormv1.EndedBy_ENDED_BY_AGENT,
-			answeredBy: callnormv1.AnsweredByKind_ANSWERED_BY_KIND_HUMAN,
-		},
-		"human_pick_up_cut_off": {
-			reason:     callnormv1.EndReason_END_REASON_CUT_OFF,
-			answeredBy: callnormv1.AnsweredByKind_ANSWERED_BY_KIND_HUMAN,
-		},
-		"agent_ended_call": {reason: callnormv1.EndReason_END_REASON_AGENT_HANGUP, by: callnormv1.EndedBy_ENDED_BY_AGENT},
-		"human_ended_call": {reason: callnormv1.EndReason_END_REASON_CUSTOMER_HANGUP, by: callnormv1.EndedBy_ENDED_BY_CUSTOMER},
-		"max_duration":     {reason: callnormv1.EndReason_END_REASON_MAX_DURATION, by: callnormv1.EndedBy_ENDED_BY_SYSTEM},
-		"timeout":          {reason: callnormv1.EndReason_END_REASON_TIMEOUT, ambiguous: true},
-		"error":            {reason: callnormv1.EndReason_END_REASON_OTHER, ambiguous: true}, // nobody tells whose error
-		"custom_end_call":  {reason: callnormv1.EndReason_END_REASON_CUSTOM_RULE},
-		"user_canceled":    {reason: callnormv1.EndReason_END_REASON_CANCELED_BEFORE_ANSWER},
-		"undefined":        {ambiguous: true}, // "The reason for the call ending is not specified."
-	},
-	Seen: map[string]endMeaning{
-		"failed_to_start_outbound_call": {
-			reason: callnormv1.EndReason_END_REASON_TELEPHONY_ERROR, by: callnormv1.EndedBy_ENDED_BY_SYSTEM,
-		},
-	},
-	Other: endMeaning{reason: callnormv1.EndReason_END_REASON_OTHER},
-}
-
-var typesOfCall = words.Table[callnormv1.Direction]{
-	Documented: map[string]callnormv1.Direction{
-		"inbound":  callnormv1.Direction_DIRECTION_INBOUND,
-		"outbound": callnormv1.Direction_DIRECTION_OUTBOUND,
-	},
-	Other: callnormv1.Direction_DIRECTION_OTHER,
-}
-
-var verdicts = words.Table[callnormv1.EvaluationResult]{
-	Documented: map[string]callnormv1.EvaluationResult{
-		"true":           callnormv1.EvaluationResult_EVALUATION_RESULT_PASSED,
-		"false":          callnormv1.EvaluationResult_EVALUATION_RESULT_FAILED,
-		"partial":        callnormv1.EvaluationResult_EVALUATION_RESULT_PARTIAL,
-		"not_applicable": callnormv1.EvaluationResult_EVALUATION_RESULT_NOT_APPLICABLE,
-	},
-	Other: callnormv1.EvaluationResult_EVALUATION_RESULT_OTHER,
-}
-
-var goals = words.Table[callnormv1.GoalResult]{
-	Documented: map[string]callnormv1.GoalResult{
-		"true":           callnormv1.GoalResult_GOAL_RESULT_ACHIEVED,
-		"false":          callnormv1.GoalResult_GOAL_RESULT_NOT_ACHIEVED,
-		"partial":        callnormv1.GoalResult_GOAL_RESULT_PARTIAL,
-		"not_applicable": callnormv1.GoalResult_GOAL_RESULT_NOT_APPLICABLE,
-	},
-	Other: callnormv1.GoalResult_GOAL_RESULT_OTHER,
-}
-
-var transferResults = words.Table[callnormv1.TransferResult]{
-	Seen: map[string]callnormv1.TransferResult{
-		"success":   callnormv1.TransferResult_TRANSFER_RESULT_COMPLETED,
-		"completed": callnormv1.TransferResult_TRANSFER_RESULT_COMPLETED,
-		"failed":    callnormv1.TransferResult_TRANSFER_RESULT_FAILED,
-		"failure":   callnormv1.TransferResult_TRANSFER_RESULT_FAILED,
-		"error":     callnormv1.TransferResult_TRANSFER_RESULT_FAILED,
-		"no_answer": callnormv1.TransferResult_TRANSFER_RESULT_FAILED,
-		"busy":      callnormv1.TransferResult_TRANSFER_RESULT_FAILED,
-		"canceled":  callnormv1.TransferResult_TRANSFER_RESULT_CANCELED,
-	},
-	Other: callnormv1.TransferResult_TRANSFER_RESULT_OTHER,
-}
 
 // outcome says what a report amounts to.
 func (p *report) outcome(event string) *callnormv1.CallOutcome {
@@ -199,6 +31,7 @@ func (p *report) outcome(event string) *callnormv1.CallOutcome {
 	// The map's order carries no meaning; by name it is at least always the same. Lists have no names, and keep theirs.
 	slices.SortStableFunc(p.actions, func(a, b action) int { return strings.Compare(a.key, b.key) })
 	p.setID(o)
+	o.Transcript = p.transcript()
 	p.setStatus(o)
 	p.setDirection(o)
 	setEndTime(o, notes)
@@ -208,7 +41,6 @@ func (p *report) outcome(event string) *callnormv1.CallOutcome {
 	if c.leg != nil {
 		o.Legs = []*callnormv1.CallLeg{c.leg}
 	}
-	o.Transcript = transcript(p.callPrefix+"transcript", c.transcript)
 	p.setActions(o)
 	o.ExtractedFields = append(o.ExtractedFields, p.collected...)
 	p.setAnalysis(o)
@@ -228,30 +60,40 @@ func (p *report) outcome(event string) *callnormv1.CallOutcome {
 // usable returns a text, unless a placeholder stands in its place: what Synthflow's redaction leaves is named as redacted,
 // anything else is kept with a warning.
 func (p *report) usable(o *callnormv1.CallOutcome, prefix, name, text string) string {
-	if text == "" || !wire.Placeholder(text) {
-		return text
+	if text = filled(text); text == "" {
+		return ""
 	}
 	path := prefix + name
-	if redacted(text) {
+	switch {
+	case redacted(text):
 		if o.GetCompliance() == nil {
 			o.Compliance = &callnormv1.Compliance{}
 		}
 		o.Compliance.RedactedFields = append(o.Compliance.RedactedFields, path)
 		return ""
+	case wire.Placeholder(text):
+		p.notes.Warn(callnormv1.WarningKind_WARNING_KIND_PLACEHOLDER, path, "a placeholder instead of a value; it tells nothing")
+		p.notes.UnmappedText(path, text)
+		return ""
+	default:
+		return text
 	}
-	p.notes.Warn(callnormv1.WarningKind_WARNING_KIND_PLACEHOLDER, path, "a placeholder instead of a value; it tells nothing")
-	p.notes.UnmappedText(path, text)
-	return ""
 }
 
-// redacted tells whether a text is what is left of a value that the provider removed before sending (its `redact_pii`).
+// redacted tells whether a text is what is left of a value that the provider removed before sending (its `redact_pii`): four
+// crosses or more, since fewer may be a name, or the word in brackets.
 func redacted(text string) bool {
-	return strings.Trim(text, "Xx*#+- ") == "" || strings.Contains(text, "REDACTED") || strings.Contains(text, "redacted")
+	const shortest = 4
+	text = strings.TrimSpace(text)
+	return len(text) >= shortest && strings.Trim(text, "Xx*#") == "" ||
+		strings.ContainsAny(text, "[<{(") && redactedWord.MatchString(text)
 }
+
+var redactedWord = regexp.MustCompile(`(?i)[\[<{(][^\[\]<>{}()]*redacted[^\[\]<>{}()]*[\]>})]`)
 
 // differs keeps a text that tells the same fact as another one which counts, if the two are not the same.
 func (p *report) differs(path, text, counts string) {
-	if text != "" && words.Plain(text) != words.Plain(counts) {
+	if text != "" && !repeats(text, counts) {
 		p.notes.Warn(callnormv1.WarningKind_WARNING_KIND_CONTRADICTION, path, "differs from another field that tells the same, which counts")
 		p.notes.UnmappedText(path, text)
 	}
@@ -260,7 +102,7 @@ func (p *report) differs(path, text, counts string) {
 // setID reads the ids. A placeholder is none: two deliveries with `[UUID]` are not one call.
 func (p *report) setID(o *callnormv1.CallOutcome) {
 	c := &p.call
-	o.ProviderCallId = p.usable(o, p.callPrefix, "call_id", c.id)
+	o.ProviderCallId = p.usable(o, p.callPrefix, c.idName, c.id)
 	if record := p.usable(o, p.callPrefix, "_id", c.recordID); o.GetProviderCallId() == "" {
 		o.ProviderCallId = record
 	} else if record != o.GetProviderCallId() && record != "" {
@@ -282,28 +124,67 @@ func carrierOf(sid string) string {
 	return "carrier.call_sid"
 }
 
+// ending is how a word says that the call ended, and where the word stands.
+type ending struct {
+	endMeaning
+	word, path string
+	mapping    callnormv1.Mapping
+}
+
 // setStatus reads status, reason and error together, since each has been seen in the place of another.
 func (p *report) setStatus(o *callnormv1.CallOutcome) {
 	raw, path := p.statusWord()
 	status, mapping := statuses.Find(p.notes, path, raw)
 	o.Status, o.StatusRaw, o.StatusMapping = status.status, raw, mapping
-
-	reason, errorText := p.misplaced()
-	end, endMapping := endReasons.Find(p.notes, reason.path, reason.word)
-	if reason.word != "" && reason.path == p.prefix+"error_message" {
-		endMapping = callnormv1.Mapping_MAPPING_HEURISTIC
+	byStatus := ending{endMeaning: status.endMeaning, word: raw, path: path, mapping: mapping}
+	byReason, errorText := p.reason(raw)
+	if errorText != "" {
+		o.Error = &callnormv1.CallError{Message: errorText}
 	}
-	untold := end.reason == callnormv1.EndReason_END_REASON_UNSPECIFIED
+	p.setEnd(o, byStatus, byReason)
+	p.setAnsweredBy(o, byStatus, byReason)
+
+	// What else shows that the call is over, and that somebody or something was on the line.
+	seconds := o.GetTotalDuration().AsDuration() > 0 || p.call.leg.GetDuration().AsDuration() > 0
+	connected := seconds || o.GetTranscript() != nil
+	ended := p.call.customEndReason != "" ||
+		byReason.reason != callnormv1.EndReason_END_REASON_UNSPECIFIED && byReason.mapping != callnormv1.Mapping_MAPPING_NONE
+	if status == (statusMeaning{status: callnormv1.CallStatus_CALL_STATUS_COMPLETED}) && o.GetTotalDuration() != nil &&
+		!connected && byReason.untold() && p.call.customEndReason == "" {
+		p.notes.Warn(callnormv1.WarningKind_WARNING_KIND_CONTRADICTION, path, "completed, but after no seconds, without a word or a reason")
+		o.Status, o.StatusMapping = callnormv1.CallStatus_CALL_STATUS_NO_CONVERSATION, callnormv1.Mapping_MAPPING_HEURISTIC
+	}
+
+	known := raw != "" && mapping != callnormv1.Mapping_MAPPING_NONE
+	o.Event, o.EventMapping = callnormv1.EventKind_EVENT_KIND_CALL_REPORTED, callnormv1.Mapping_MAPPING_HEURISTIC
+	o.Completeness = callnormv1.Completeness_COMPLETENESS_PARTIAL
 	switch {
-	case untold && status.end != callnormv1.EndReason_END_REASON_UNSPECIFIED:
-		o.End = &callnormv1.CallEnd{Reason: status.end, ReasonRaw: raw, ReasonMapping: mapping}
-		if reason.word != "" { // "undefined" tells less than the status does
-			p.notes.UnmappedText(reason.path, reason.word)
+	case status.open && status.status == callnormv1.CallStatus_CALL_STATUS_QUEUED:
+		o.Event = callnormv1.EventKind_EVENT_KIND_CALL_SCHEDULED
+	case status.open:
+		o.Event = callnormv1.EventKind_EVENT_KIND_CALL_PROGRESS
+	case known, connected, ended:
+		o.Completeness = callnormv1.Completeness_COMPLETENESS_FINAL
+		o.PresentParts = append(o.PresentParts, callnormv1.Part_PART_RESULT)
+	case raw != "":
+		o.Event = callnormv1.EventKind_EVENT_KIND_CALL_PROGRESS // The webhook also tells of calls that are not over.
+	}
+}
+
+// setEnd says why the call ended. The reason tells it best; but "undefined" tells less than some statuses do.
+func (p *report) setEnd(o *callnormv1.CallOutcome, byStatus, byReason ending) {
+	const untold, nobody = callnormv1.EndReason_END_REASON_UNSPECIFIED, callnormv1.AnsweredByKind_ANSWERED_BY_KIND_UNSPECIFIED
+	why := byReason
+	if why.reason == untold && byStatus.reason != untold {
+		why = byStatus
+		if byReason.word != "" && byReason.answeredBy == nobody {
+			p.notes.UnmappedText(byReason.path, byReason.word)
 		}
-	case reason.word != "":
-		o.End = &callnormv1.CallEnd{Reason: end.reason, ReasonRaw: reason.word, ReasonMapping: endMapping}
-		if end.by != callnormv1.EndedBy_ENDED_BY_UNSPECIFIED {
-			o.End.EndedBy, o.End.EndedByRaw, o.End.EndedByMapping = end.by, reason.word, endMapping
+	}
+	if why.word != "" && (why.reason != untold || why.answeredBy == nobody) {
+		o.End = &callnormv1.CallEnd{Reason: why.reason, ReasonRaw: why.word, ReasonMapping: why.mapping}
+		if why.by != callnormv1.EndedBy_ENDED_BY_UNSPECIFIED {
+			o.End.EndedBy, o.End.EndedByRaw, o.End.EndedByMapping = why.by, why.word, why.mapping
 		}
 	}
 	if p.call.customEndReason != "" {
@@ -312,43 +193,40 @@ func (p *report) setStatus(o *callnormv1.CallOutcome) {
 		}
 		o.End.Detail = p.call.customEndReason
 	}
-	if errorText != "" {
-		o.Error = &callnormv1.CallError{Message: errorText}
-	}
+}
 
-	// The reason is more specific about who answered than the status, but a goodbye does not make a machine a human. The
-	// judge's opinion comes last (setAnalysis).
+// setAnsweredBy says who answered. The reason is more specific than the status, but a goodbye does not make a machine a human.
+// The judge's opinion comes last (setAnalysis).
+func (p *report) setAnsweredBy(o *callnormv1.CallOutcome, byStatus, byReason ending) {
+	who := byReason
 	switch {
-	case isMachine(status.answeredBy) && end.answeredBy == callnormv1.AnsweredByKind_ANSWERED_BY_KIND_HUMAN:
-		p.notes.Warn(callnormv1.WarningKind_WARNING_KIND_CONTRADICTION, reason.path, "the reason tells of a human, the status of a machine, which counts")
-		o.AnsweredBy = &callnormv1.AnsweredBy{Value: status.answeredBy, Raw: raw, Mapping: mapping}
-	case end.answeredBy != callnormv1.AnsweredByKind_ANSWERED_BY_KIND_UNSPECIFIED:
-		o.AnsweredBy = &callnormv1.AnsweredBy{Value: end.answeredBy, Raw: reason.word, Mapping: endMapping}
-	case status.answeredBy != callnormv1.AnsweredByKind_ANSWERED_BY_KIND_UNSPECIFIED:
-		o.AnsweredBy = &callnormv1.AnsweredBy{Value: status.answeredBy, Raw: raw, Mapping: mapping}
+	case who.answeredBy == callnormv1.AnsweredByKind_ANSWERED_BY_KIND_UNSPECIFIED:
+		who = byStatus
+	case who.answeredBy == callnormv1.AnsweredByKind_ANSWERED_BY_KIND_HUMAN && isMachine(byStatus.answeredBy):
+		p.notes.Warn(callnormv1.WarningKind_WARNING_KIND_CONTRADICTION, who.path, "the reason tells of a human, the status of a machine, which counts")
+		who = byStatus
 	}
-	if status.voicemail || end.voicemail {
+	p.answered(o, who)
+	if byStatus.voicemail() || byReason.voicemail() {
 		yes := true
 		o.Voicemail = &callnormv1.Voicemail{Detected: &yes}
-		if end.messageLeft || status.messageLeft {
+		if byStatus.leftMessage() || byReason.leftMessage() {
 			o.Voicemail.MessageLeft = &yes
 		}
 	}
+}
 
-	switch {
-	case status.open && status.status == callnormv1.CallStatus_CALL_STATUS_QUEUED:
-		o.Event, o.Completeness = callnormv1.EventKind_EVENT_KIND_CALL_SCHEDULED, callnormv1.Completeness_COMPLETENESS_PARTIAL
-	case status.open:
-		o.Event, o.Completeness = callnormv1.EventKind_EVENT_KIND_CALL_PROGRESS, callnormv1.Completeness_COMPLETENESS_PARTIAL
-	case raw == "" && o.GetEnd() == nil && o.GetTotalDuration() == nil:
-		// Nothing in it tells that the call is over.
-		o.Event, o.Completeness = callnormv1.EventKind_EVENT_KIND_CALL_REPORTED, callnormv1.Completeness_COMPLETENESS_PARTIAL
-	default:
-		// By its documentation the webhook comes after the call has ended, so an unknown status does not keep it open.
-		o.Event, o.Completeness = callnormv1.EventKind_EVENT_KIND_CALL_REPORTED, callnormv1.Completeness_COMPLETENESS_FINAL
-		o.PresentParts = append(o.PresentParts, callnormv1.Part_PART_RESULT)
+// answered sets who answered. A status of a call that nobody answered stands beside it, if both were told.
+func (p *report) answered(o *callnormv1.CallOutcome, who ending) {
+	if who.answeredBy == callnormv1.AnsweredByKind_ANSWERED_BY_KIND_UNSPECIFIED {
+		return
 	}
-	o.EventMapping = callnormv1.Mapping_MAPPING_HEURISTIC
+	o.AnsweredBy = &callnormv1.AnsweredBy{Value: who.answeredBy, Raw: who.word, Mapping: who.mapping}
+	switch o.GetStatus() {
+	case callnormv1.CallStatus_CALL_STATUS_NO_ANSWER, callnormv1.CallStatus_CALL_STATUS_BUSY,
+		callnormv1.CallStatus_CALL_STATUS_FAILED, callnormv1.CallStatus_CALL_STATUS_CANCELED:
+		p.notes.Warn(callnormv1.WarningKind_WARNING_KIND_CONTRADICTION, who.path, "tells who answered a call that, by its status, nobody answered")
+	}
 }
 
 // statusWord returns the status and its path. The one of the call is the one that the documentation explains.
@@ -371,33 +249,45 @@ func isMachine(kind callnormv1.AnsweredByKind) bool {
 	return kind == callnormv1.AnsweredByKind_ANSWERED_BY_KIND_VOICEMAIL || kind == callnormv1.AnsweredByKind_ANSWERED_BY_KIND_MACHINE
 }
 
-type placedWord struct{ word, path string }
-
-// misplaced sorts out two fields that Anunzi's documentation shows with each other's contents: `error_message` holds an end
-// reason ("agent_goodbye") while `call.end_call_reason` holds a status ("completed"). A documented end reason counts wherever
-// it stands, and is no error, unless the word could be an error just as well.
-func (p *report) misplaced() (placedWord, string) {
-	reason := placedWord{word: p.call.endReason, path: p.callPrefix + "end_call_reason"}
-	if _, _, isStatus := statuses.Known(reason.word); isStatus {
-		if _, _, isReason := endReasons.Known(reason.word); !isReason {
-			p.notes.Warn(callnormv1.WarningKind_WARNING_KIND_MISPLACED, reason.path, "a status stands in the place of a reason")
+// reason sorts out the reason and the error, which stand in each other's place at times, as a status stands in both. Anunzi's
+// documentation shows `error_message` with a reason ("agent_goodbye") while `call.end_call_reason` holds a status ("completed").
+// A documented reason counts wherever it stands, and is no error, unless the word could be an error just as well; a status in
+// the place of a reason counts for what it says on the end; and what only repeats the status is neither.
+func (p *report) reason(status string) (ending, string) {
+	reason := ending{word: p.call.endReason, path: p.callPrefix + "end_call_reason"}
+	_, _, isReason := endReasons.Known(reason.word)
+	meaning, _, isStatus := statuses.Known(reason.word)
+	if isStatus && !isReason {
+		p.notes.Warn(callnormv1.WarningKind_WARNING_KIND_MISPLACED, reason.path, "a status stands in the place of a reason")
+		reason.endMeaning, reason.mapping = meaning.endMeaning, callnormv1.Mapping_MAPPING_HEURISTIC
+		if repeats(reason.word, status) || meaning.untold() {
 			p.notes.UnmappedText(reason.path, reason.word)
-			reason.word = ""
+			reason = ending{}
 		}
 	}
-	errorPath := p.prefix + "error_message"
-	if end, mapping, _ := endReasons.Known(p.errorMessage); mapping != callnormv1.Mapping_MAPPING_EXACT || end.ambiguous {
-		return reason, p.errorMessage
+	path, text := p.prefix+"error_message", filled(p.errorMessage)
+	end, _, isReason := endReasons.Known(text)
+	_, _, isStatus = statuses.Known(text)
+	switch {
+	case isReason && !end.ambiguous:
+		p.notes.Warn(callnormv1.WarningKind_WARNING_KIND_MISPLACED, path, "a reason stands in the place of an error")
+		if reason.word == "" {
+			return ending{endMeaning: end, word: text, path: path, mapping: callnormv1.Mapping_MAPPING_HEURISTIC}, ""
+		}
+		p.differs(path, text, reason.word)
+		text = ""
+	case isStatus && repeats(text, status):
+		p.notes.Warn(callnormv1.WarningKind_WARNING_KIND_MISPLACED, path, "the status stands in the place of an error")
+		p.notes.UnmappedText(path, text)
+		text = ""
 	}
-	p.notes.Warn(callnormv1.WarningKind_WARNING_KIND_MISPLACED, errorPath, "a reason stands in the place of an error")
-	if reason.word == "" {
-		return placedWord{word: p.errorMessage, path: errorPath}, ""
+	if reason.mapping == callnormv1.Mapping_MAPPING_UNSPECIFIED {
+		reason.endMeaning, reason.mapping = endReasons.Find(p.notes, reason.path, reason.word)
 	}
-	if reason.word != p.errorMessage {
-		p.differs(errorPath, p.errorMessage, reason.word)
-	}
-	return reason, ""
+	return reason, text
 }
+
+func repeats(word, other string) bool { return words.Plain(word) == words.Plain(other) }
 
 // setDirection reads the direction, which only records of the API tell; no hint in the webhook is reliable. One of their two
 // fields may say "Test" instead.
@@ -457,7 +347,8 @@ func (p *report) setParties(o *callnormv1.CallOutcome) {
 	if c.to != nil {
 		o.Callee = &callnormv1.Endpoint{Phone: c.to}
 	}
-	agent := &callnormv1.Agent{Id: p.usable(o, p.callPrefix, "model_id", c.modelID), OtherAgents: c.agents}
+	others := slices.DeleteFunc(c.agents, func(agent string) bool { return agent == c.modelID })
+	agent := &callnormv1.Agent{Id: p.usable(o, p.callPrefix, "model_id", c.modelID), OtherAgents: others}
 	before := ""
 	for i := range p.actions {
 		a := &p.actions[i]
@@ -544,11 +435,11 @@ func (a *action) extracted(tool *callnormv1.ToolCall) []*callnormv1.ExtractedFie
 	if len(a.values) == 0 {
 		name := strings.TrimPrefix(strings.TrimPrefix(tool.GetTool(), "extract_info_"), "info_extractor_")
 		field := &callnormv1.ExtractedField{
-			Name: name, Question: a.condition, Value: a.value, Source: source, GroupId: tool.GetId(),
+			Name: name, Question: a.condition, Source: source,
 		}
 		switch {
-		case a.value != nil:
-			field.Collected = &yes
+		case !isNothing(a.value):
+			field.Value, field.Collected = a.value, &yes
 		case a.answered && !a.broken:
 			field.Collected = &no
 		}
@@ -557,7 +448,7 @@ func (a *action) extracted(tool *callnormv1.ToolCall) []*callnormv1.ExtractedFie
 	fields := make([]*callnormv1.ExtractedField, len(a.values))
 	for i, value := range a.values {
 		fields[i] = &callnormv1.ExtractedField{
-			Name: value.GetName(), Question: a.condition, Collected: &no, Source: source, GroupId: tool.GetId(),
+			Name: value.GetName(), Question: a.condition, Collected: &no, Source: source,
 		}
 		if !isNothing(value.GetValue()) {
 			fields[i].Value, fields[i].Collected = value.GetValue(), &yes
@@ -627,57 +518,12 @@ func judged[M any](table words.Table[M], p *report, j judgement) (M, callnormv1.
 
 // setJudgedAnswer reads the judge's opinion on who answered. It counts only where no documented word tells.
 func (p *report) setJudgedAnswer(o *callnormv1.CallOutcome, word string) {
-	plain, told := words.Plain(word), o.GetAnsweredBy().GetValue()
+	plain, told, path := words.Plain(word), o.GetAnsweredBy().GetValue(), p.prefix+"analysis.answered_by_human"
 	switch {
 	case plain == "true" && o.GetAnsweredBy() == nil:
-		o.AnsweredBy = &callnormv1.AnsweredBy{
-			Value: callnormv1.AnsweredByKind_ANSWERED_BY_KIND_HUMAN, Raw: word, Mapping: callnormv1.Mapping_MAPPING_LLM,
-		}
+		human := endMeaning{answeredBy: callnormv1.AnsweredByKind_ANSWERED_BY_KIND_HUMAN}
+		p.answered(o, ending{endMeaning: human, word: word, path: path, mapping: callnormv1.Mapping_MAPPING_LLM})
 	case plain == "true" && isMachine(told), plain == "false" && told == callnormv1.AnsweredByKind_ANSWERED_BY_KIND_HUMAN:
-		p.notes.Warn(callnormv1.WarningKind_WARNING_KIND_CONTRADICTION, p.prefix+"analysis.answered_by_human",
-			"the judge differs from the words on the call, which count")
+		p.notes.Warn(callnormv1.WarningKind_WARNING_KIND_CONTRADICTION, path, "the judge differs from the words on the call, which count")
 	}
-}
-
-// speakers are the prefixes of a transcript's lines.
-var speakers = map[string]callnormv1.ParticipantRole{
-	"bot":       callnormv1.ParticipantRole_PARTICIPANT_ROLE_AI_AGENT,
-	"assistant": callnormv1.ParticipantRole_PARTICIPANT_ROLE_AI_AGENT,
-	"human":     callnormv1.ParticipantRole_PARTICIPANT_ROLE_CUSTOMER,
-}
-
-// transcript divides the text into turns at lines that begin with a speaker. What a line says may itself hold colons and
-// brackets; a line without a speaker goes on with the turn before it.
-func transcript(source, text string) *callnormv1.Transcript {
-	if strings.TrimSpace(text) == "" {
-		return nil
-	}
-	const usual = 32
-	t := &callnormv1.Transcript{Source: source, Turns: make([]*callnormv1.TranscriptTurn, 0, min(usual, 1+strings.Count(text, "\n")))}
-	var turn *callnormv1.TranscriptTurn
-	var lines []string // of the turn
-	begin := func(next *callnormv1.TranscriptTurn) {
-		if turn != nil {
-			turn.Text = strings.Join(lines, "\n")
-			t.Turns = append(t.Turns, turn)
-		}
-		turn, lines = next, lines[:0]
-	}
-	for line := range strings.SplitSeq(text, "\n") {
-		if prefix, said, ok := strings.Cut(line, ":"); ok {
-			if role, known := speakers[prefix]; known {
-				begin(&callnormv1.TranscriptTurn{Role: role, RoleRaw: prefix})
-				line = said
-			}
-		}
-		if line = strings.TrimSpace(line); line == "" {
-			continue
-		}
-		if turn == nil {
-			begin(&callnormv1.TranscriptTurn{})
-		}
-		lines = append(lines, line)
-	}
-	begin(nil)
-	return t
 }

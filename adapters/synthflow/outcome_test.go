@@ -2,7 +2,9 @@ package synthflow_test
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
+	"slices"
 	"testing"
 
 	"github.com/callnorm/callnorm/adapters"
@@ -66,9 +68,14 @@ func TestStatusWords(t *testing.T) {
 		"ended":              {status: completed, completeness: final, event: reported, mapping: heuristic},
 		"voicemail":          {status: completed, end: callnormv1.EndReason_END_REASON_VOICEMAIL, answeredBy: voicemail, voicemail: true, completeness: final, event: reported, mapping: heuristic},
 		"voicemail_detected": {status: completed, end: callnormv1.EndReason_END_REASON_VOICEMAIL, answeredBy: voicemail, voicemail: true, completeness: final, event: reported, mapping: heuristic},
+		"queued":             {status: callnormv1.CallStatus_CALL_STATUS_QUEUED, completeness: partial, event: scheduled, mapping: heuristic},
+		"scheduled":          {status: callnormv1.CallStatus_CALL_STATUS_QUEUED, completeness: partial, event: scheduled, mapping: heuristic},
+		"dialing":            {status: callnormv1.CallStatus_CALL_STATUS_INITIATED, completeness: partial, event: progress, mapping: heuristic},
+		"cancelled":          {status: callnormv1.CallStatus_CALL_STATUS_CANCELED, completeness: final, event: reported, mapping: heuristic},
+		"user_cancelled":     {status: callnormv1.CallStatus_CALL_STATUS_CANCELED, end: callnormv1.EndReason_END_REASON_CANCELED_BEFORE_ANSWER, completeness: final, event: reported, mapping: heuristic},
 		"machine_detected":   {status: completed, answeredBy: callnormv1.AnsweredByKind_ANSWERED_BY_KIND_MACHINE, completeness: final, event: reported, mapping: heuristic},
 		// What nobody has met, and nothing at all.
-		"teleported": {status: callnormv1.CallStatus_CALL_STATUS_OTHER, completeness: final, event: reported, mapping: none},
+		"teleported": {status: callnormv1.CallStatus_CALL_STATUS_OTHER, completeness: partial, event: progress, mapping: none},
 		"":           {completeness: partial, event: reported},
 	} {
 		t.Run(word, func(t *testing.T) {
@@ -101,7 +108,7 @@ func TestEndReasonWords(t *testing.T) {
 		"voicemail_message_left": {end: callnormv1.EndReason_END_REASON_VOICEMAIL_LEFT, answeredBy: voicemail, voicemail: true, messageLeft: true, mapping: exact},
 		"voicemail_cut_off":      {end: callnormv1.EndReason_END_REASON_VOICEMAIL, answeredBy: voicemail, voicemail: true, mapping: exact},
 		"custom_end_call":        {end: callnormv1.EndReason_END_REASON_CUSTOM_RULE, mapping: exact},
-		"user_canceled":          {end: callnormv1.EndReason_END_REASON_CANCELED_BEFORE_ANSWER, mapping: exact},
+		"user_canceled":          {end: callnormv1.EndReason_END_REASON_CANCELED_BEFORE_ANSWER, mapping: heuristic},
 		"agent_ended_call":       {end: callnormv1.EndReason_END_REASON_AGENT_HANGUP, endedBy: agent, mapping: exact},
 		"human_ended_call":       {end: callnormv1.EndReason_END_REASON_CUSTOMER_HANGUP, endedBy: customer, mapping: exact},
 		"timeout":                {end: callnormv1.EndReason_END_REASON_TIMEOUT, mapping: exact},
@@ -125,6 +132,158 @@ func TestEndReasonWords(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestUnknownStatusIsOverOnlyWhereSomethingElseShowsIt(t *testing.T) {
+	for what, test := range map[string]struct {
+		beside map[string]any
+		over   bool
+	}{
+		"nothing":                  {nil, false},
+		"no seconds":               {map[string]any{"duration": 0, "start_time": "2025-11-12T14:20:31Z"}, false},
+		"an unspecified reason":    {map[string]any{"end_call_reason": "undefined"}, false},
+		"an unknown reason":        {map[string]any{"end_call_reason": "recovery_unresolved"}, false},
+		"a blank transcript":       {map[string]any{"transcript": " \n"}, false},
+		"a transcript of no turns": {map[string]any{"transcript": []any{}}, false},
+		"a known reason":           {map[string]any{"end_call_reason": "max_duration"}, true},
+		"a reason of their own":    {map[string]any{"custom_end_call_reason": "asked to stop"}, true},
+		"seconds":                  {map[string]any{"duration": 3}, true},
+		"seconds of telephony":     {map[string]any{"telephony_duration": 3000}, true},
+		"a transcript":             {map[string]any{"transcript": "human: hello?"}, true},
+		"turns":                    {map[string]any{"transcript": []any{map[string]any{"role": "human", "text": "hello?"}}}, true},
+	} {
+		t.Run(what, func(t *testing.T) {
+			fields := map[string]any{"call_id": "c-1", "status": "teleported"}
+			maps.Copy(fields, test.beside)
+			call := one(t, map[string]any{"call": fields})
+			want := axes{status: callnormv1.CallStatus_CALL_STATUS_OTHER, completeness: partial, event: progress, mapping: none}
+			if test.over {
+				want.completeness, want.event = final, reported
+			}
+			want.end, want.endedBy = call.GetEnd().GetReason(), call.GetEnd().GetEndedBy()
+			check(t, want, call, call.GetStatusMapping())
+			if slices.Contains(call.GetPresentParts(), callnormv1.Part_PART_RESULT) != test.over || call.GetEndTime() != nil && !test.over {
+				t.Errorf("parts %v, end %v", call.GetPresentParts(), call.GetEndTime())
+			}
+		})
+	}
+}
+
+func TestStatusWordsInThePlaceOfTheReason(t *testing.T) {
+	machine := callnormv1.AnsweredByKind_ANSWERED_BY_KIND_MACHINE
+	for word, want := range map[string]axes{
+		"hangup_on_voicemail": {end: callnormv1.EndReason_END_REASON_VOICEMAIL_DETECTED_HANGUP, answeredBy: voicemail, voicemail: true},
+		"left-voicemail":      {end: callnormv1.EndReason_END_REASON_VOICEMAIL_LEFT, answeredBy: voicemail, voicemail: true, messageLeft: true},
+		"voicemail_detected":  {end: callnormv1.EndReason_END_REASON_VOICEMAIL, answeredBy: voicemail, voicemail: true},
+		"spam":                {end: callnormv1.EndReason_END_REASON_MARKED_AS_SPAM},
+		"machine_detected":    {answeredBy: machine},
+		"no-answer":           {},
+		"busy":                {},
+		"in-progress":         {},
+		"completed":           {},
+	} {
+		t.Run(word, func(t *testing.T) {
+			want.status, want.completeness, want.event = completed, final, reported
+			call := one(t, map[string]any{
+				"call":     map[string]any{"call_id": "c-1", "status": "completed", "end_call_reason": word},
+				"analysis": map[string]any{"answered_by_human": "true"},
+			})
+			if want.answeredBy == 0 {
+				want.answeredBy = human // the judge's opinion, which no word contradicts
+			} else if call.GetAnsweredBy().GetRaw() != word || call.GetAnsweredBy().GetMapping() != heuristic {
+				t.Errorf("who answered is not told with the word: %v", call.GetAnsweredBy())
+			}
+			if want.end != 0 {
+				want.mapping = heuristic
+			}
+			check(t, want, call, call.GetEnd().GetReasonMapping())
+			if want.end != 0 != (call.GetEnd().GetReasonRaw() == word) {
+				t.Errorf("the reason is told as %v", call.GetEnd())
+			}
+			if !warned(call, callnormv1.WarningKind_WARNING_KIND_MISPLACED, "call.end_call_reason") {
+				t.Error("nothing says that the word is misplaced")
+			}
+		})
+	}
+}
+
+func TestAnsweredCallsThatNobodyAnswered(t *testing.T) {
+	for _, status := range []string{"no-answer", "busy", "failed", "canceled", "completed"} {
+		for _, told := range []struct{ reason, judge, path string }{
+			{"human_goodbye", "", "call.end_call_reason"},
+			{"voicemail", "", "call.end_call_reason"},
+			{"", "true", "analysis.answered_by_human"},
+		} {
+			call := one(t, map[string]any{
+				"call":     map[string]any{"call_id": "c-1", "status": status, "end_call_reason": told.reason},
+				"analysis": map[string]any{"answered_by_human": told.judge},
+			})
+			if call.GetAnsweredBy() == nil || call.GetStatusRaw() != status || call.GetStatusMapping() != exact {
+				t.Errorf("%s, %v: %v", status, told, call)
+			}
+			if warned(call, callnormv1.WarningKind_WARNING_KIND_CONTRADICTION, told.path) != (status != "completed") {
+				t.Errorf("%s, %v: %v", status, told, call.GetProvenance().GetWarnings())
+			}
+		}
+	}
+}
+
+func TestStatusesInAList(t *testing.T) {
+	for what, test := range map[string]struct {
+		list []any
+		want string
+		kept int
+	}{
+		"one":                                 {[]any{"completed"}, "completed", 0},
+		"none":                                {[]any{}, "", 0},
+		"one word twice":                      {[]any{"no-answer", "no_answer"}, "no-answer", 0},
+		"blanks":                              {[]any{"", nil, "busy", " "}, "busy", 0},
+		"the last one":                        {[]any{"failed", "completed"}, "completed", 1},
+		"the end, if it stands first":         {[]any{"completed", "in-progress", "initiated"}, "completed", 2},
+		"the end, if it stands last":          {[]any{"initiated", "in-progress", "completed"}, "completed", 2},
+		"the last known one of an open call":  {[]any{"initiated", "ringing", "teleported"}, "ringing", 2},
+		"the last one, if nobody knows a one": {[]any{"teleported", "beamed"}, "beamed", 1},
+	} {
+		t.Run(what, func(t *testing.T) {
+			call := one(t, map[string]any{"call_id": "c-1", "call_status": test.list})
+			if call.GetStatusRaw() != test.want || len(call.GetProvenance().GetUnmapped()) != test.kept {
+				t.Errorf("got %q, %v", call.GetStatusRaw(), call.GetProvenance())
+			}
+			if warned(call, callnormv1.WarningKind_WARNING_KIND_CONTRADICTION, "call_status") != (test.kept > 0) {
+				t.Errorf("got %v", call.GetProvenance().GetWarnings())
+			}
+		})
+	}
+}
+
+func TestRedactedTexts(t *testing.T) {
+	for text, want := range map[string]bool{
+		"XXXX": true, "xxxxxxxx": true, " ***** ": true, "####": true, "[REDACTED]": true, "<redacted>": true, "[EMAIL_REDACTED]": true,
+		"X": false, "XXX": false, "+-+-": false, "    ": false, "REDACTED": false, "Redacted Ltd. (UK)": false, "[UUID]": false, "Maxx": false,
+	} {
+		call := one(t, map[string]any{"call": map[string]any{"call_id": "c-1", "status": "completed"}, "lead": map[string]any{"name": text}})
+		if got := slices.Contains(call.GetCompliance().GetRedactedFields(), "lead.name"); got != want || got && call.GetContact() != nil {
+			t.Errorf("%q: redacted %v, %v", text, got, call.GetContact())
+		}
+	}
+}
+
+// A call that both the webhook and the API tell of is put together by these; only the API tells the actions' ids.
+func TestExtractedFieldsAreTheSameWithAndWithoutActionIDs(t *testing.T) {
+	webhook := calls(t, body(t, "s23_webhook_without_action_ids"), 1)[0]
+	record := calls(t, body(t, "s23_api_record_with_action_ids"), 1)[0]
+	if diff := cmp.Diff(webhook.GetExtractedFields(), record.GetExtractedFields(), protocmp.Transform()); diff != "" {
+		t.Errorf("(-webhook +record):\n%s", diff)
+	}
+	if webhook.GetToolCalls()[0].GetId() != "" || record.GetToolCalls()[0].GetId() == "" {
+		t.Error("the id of the action belongs to the tool call")
+	}
+}
+
+func warned(call *callnormv1.CallOutcome, kind callnormv1.WarningKind, path string) bool {
+	return slices.ContainsFunc(call.GetProvenance().GetWarnings(), func(w *callnormv1.Warning) bool {
+		return w.GetKind() == kind && w.GetPath() == path
+	})
 }
 
 func check(t *testing.T, want axes, call *callnormv1.CallOutcome, mapping callnormv1.Mapping) {

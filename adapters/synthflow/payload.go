@@ -7,6 +7,7 @@ import (
 
 	"github.com/callnorm/callnorm/adapters/internal/phone"
 	"github.com/callnorm/callnorm/adapters/internal/wire"
+	"github.com/callnorm/callnorm/adapters/internal/words"
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -43,7 +44,8 @@ type report struct {
 // call is the `call` object of a webhook. Records of the API have its members beside the others.
 type call struct {
 	told            []string // names of the members that were read
-	id, recordID    string
+	id, idName      string
+	recordID        string
 	status          string
 	recordStatus    string
 	endReason       string
@@ -56,6 +58,7 @@ type call struct {
 	startTime       *timestamppb.Timestamp
 	leg             *callnormv1.CallLeg
 	transcript      string
+	turns           []*callnormv1.TranscriptTurn // of a transcript that is a list
 	recordingID     string
 	recordingURI    string
 	callSID         string
@@ -227,22 +230,26 @@ func (p *report) readMetadata(r *wire.Reader) {
 // member reads one member of a call. The reader keeps what is not read here, and what was told before in another place: some
 // members have been seen in the call as well as beside it.
 func (c *call) member(r *wire.Reader, name string) {
+	sent := name
+	if name == "Call_id" {
+		name = "call_id"
+	}
 	if slices.Contains(c.told, name) {
 		return
 	}
 	switch name {
 	case "call_id":
-		c.id = r.Text()
+		c.id, c.idName = filled(r.Text()), sent
 	case "_id":
-		c.recordID = r.Text()
+		c.recordID = filled(r.Text())
 	case "status":
 		c.status = r.Word()
 	case "call_status":
-		c.recordStatus = oneOrFirst(r)
+		c.recordStatus = readRecordStatus(r)
 	case "end_call_reason":
 		c.endReason = r.Word()
 	case "custom_end_call_reason":
-		c.customEndReason = r.Text()
+		c.customEndReason = filled(r.Text())
 	case "type_of_call":
 		c.typeOfCall = r.Word()
 	case "campaign_type":
@@ -254,21 +261,25 @@ func (c *call) member(r *wire.Reader, name string) {
 	case "duration":
 		c.duration = r.Duration(time.Second)
 	case "start_time":
-		c.startTime = r.Time(true)
+		c.startTime = readTime(r)
 	case "telephony_duration":
 		if d := r.Duration(time.Millisecond); d != nil {
 			c.telephony().Duration = d
 		}
 	case "telephony_start":
-		if t := r.Time(true); t != nil {
+		if t := readTime(r); t != nil {
 			c.telephony().StartTime = t
 		}
 	case "telephony_end":
-		if t := r.Time(true); t != nil {
+		if t := readTime(r); t != nil {
 			c.telephony().EndTime = t
 		}
 	case "transcript":
-		c.transcript = r.Text()
+		if r.Kind() == '[' {
+			c.turns = readTurns(r)
+		} else {
+			c.transcript = r.Text()
+		}
 	case "recording_sid":
 		c.recordingID = r.Text()
 	case "recording_url":
@@ -285,6 +296,15 @@ func (c *call) member(r *wire.Reader, name string) {
 		c.from = phone.Parse(r.Text())
 	case "phone_number_to":
 		c.to = phone.Parse(r.Text())
+	case "phones": // where a workflow posts the call
+		for side := range r.Members() {
+			switch side {
+			case "callee":
+				c.member(r, "phone_number_to")
+			case "caller":
+				c.member(r, "phone_number_from")
+			}
+		}
 	case "custom_variables":
 		c.variables = r.NamedValues()
 	default:
@@ -304,18 +324,62 @@ func (c *call) telephony() *callnormv1.CallLeg {
 	return c.leg
 }
 
-// oneOrFirst reads a text that the API wraps into a list.
-func oneOrFirst(r *wire.Reader) string {
+// filled returns a text, unless it is blank; then there is none.
+func filled(text string) string {
+	if strings.TrimSpace(text) == "" {
+		return ""
+	}
+	return text
+}
+
+// readTime reads a moment. The beginning of 1970 is no moment of a call, but a number that nobody has set.
+func readTime(r *wire.Reader) *timestamppb.Timestamp {
+	t := r.Time(true)
+	if t.GetSeconds() == 0 && t.GetNanos() == 0 {
+		return nil
+	}
+	return t
+}
+
+// readRecordStatus reads a status that the API wraps into a list. What several words in it mean is not documented: the last
+// one counts, since a list of states grows at its end, unless an earlier one says more. The others are kept.
+func readRecordStatus(r *wire.Reader) string {
 	if r.Kind() != '[' {
-		return r.Text()
+		return r.Word()
 	}
-	first := ""
-	for i := range r.Elements() {
-		if i == 0 {
-			first = r.Text()
+	counts, countsPath, warned := "", "", false
+	list, notes := r.Path(), r.Notes()
+	for range r.Elements() {
+		word, path := filled(r.Word()), r.Path()
+		if counts == "" {
+			counts, countsPath = word, path
+			continue
 		}
+		if word == "" || words.Plain(word) == words.Plain(counts) {
+			continue
+		}
+		if !warned {
+			warned = true
+			notes.Warn(callnormv1.WarningKind_WARNING_KIND_CONTRADICTION, list, "several statuses, of which one counts")
+		}
+		if says(word) >= says(counts) {
+			word, counts, path, countsPath = counts, word, countsPath, path
+		}
+		notes.UnmappedText(path, word)
 	}
-	return first
+	return counts
+}
+
+// says grades how much a status says: a call that is over does not begin again, and an unknown word says least.
+func says(status string) int {
+	switch meaning, _, known := statuses.Known(status); {
+	case !known:
+		return 0
+	case meaning.open:
+		return 1
+	default:
+		return 2
+	}
 }
 
 // readActions reads the executed actions: a map by name, or a list where a workflow posts them.
@@ -367,9 +431,9 @@ func (p *report) readAction(r *wire.Reader, key string) {
 		case "run_action_before_call_start":
 			a.beforeCall = r.Bool()
 		case "timestamp":
-			a.time = r.Time(true)
+			a.time = readTime(r)
 		case "timestamp_datetime":
-			a.naiveTime = r.Time(true)
+			a.naiveTime = readTime(r)
 		case "call_id", "model_id": // the call's, told again
 			r.Skip()
 		case "parameters_schema", "speak_on_failure", "message_before_action", "use_hard_coded_message",
@@ -411,7 +475,10 @@ func (a *action) readResult(r *wire.Reader) {
 			}
 		})
 	}
-	if text := strings.TrimSpace(a.value.GetStringValue()); strings.HasPrefix(text, "{") || strings.HasPrefix(text, "[") {
+	switch text := strings.TrimSpace(a.value.GetStringValue()); {
+	case text == "null": // as JSON within a text
+		a.value, a.result = nil, ""
+	case strings.HasPrefix(text, "{"), strings.HasPrefix(text, "["):
 		a.value, a.broken = nil, true
 		r.Notes().Warn(callnormv1.WarningKind_WARNING_KIND_UNREADABLE, a.path+".return_value", "the text begins like JSON, but is none")
 	}

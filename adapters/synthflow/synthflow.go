@@ -30,6 +30,11 @@ func (*Adapter) Version() string { return "1" }
 // Providers lists the brands that speak this format.
 func (*Adapter) Providers() []string { return []string{"synthflow", "anunzi", "finetuner"} }
 
+// Example returns a call that has ended.
+func (*Adapter) Example() string {
+	return `{"call":{"call_id":"demo-1","status":"completed","end_call_reason":"human_goodbye","duration":42}}`
+}
+
 // Normalize reads one post-call webhook, or a record of the API as Get-a-call and List-calls answer it.
 func (*Adapter) Normalize(d adapters.Delivery) (adapters.Result, error) {
 	var body payload

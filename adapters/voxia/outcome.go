@@ -21,6 +21,11 @@ const registryMatch = "do_not_call_registry_matched"
 // failed is what the fields say for a match that have no word for it.
 const failed = "failed"
 
+const (
+	completed = "completed"
+	pending   = "pending" // "returned to the call queue": the queue's word, and not the result of any processing
+)
+
 type statusMeaning struct {
 	status  callnormv1.CallStatus
 	open    bool // the call is not over
@@ -31,7 +36,7 @@ var statuses = words.Table[statusMeaning]{
 	Documented: map[string]statusMeaning{
 		"new":         {status: callnormv1.CallStatus_CALL_STATUS_QUEUED, open: true},
 		"in_progress": {status: callnormv1.CallStatus_CALL_STATUS_IN_PROGRESS, open: true},
-		"completed":   {status: callnormv1.CallStatus_CALL_STATUS_COMPLETED},
+		completed:     {status: callnormv1.CallStatus_CALL_STATUS_COMPLETED},
 		"voice_mail":  {status: callnormv1.CallStatus_CALL_STATUS_COMPLETED},
 		"no_answer":   {status: callnormv1.CallStatus_CALL_STATUS_NO_ANSWER, settled: true},
 		"busy":        {status: callnormv1.CallStatus_CALL_STATUS_BUSY, settled: true},
@@ -43,7 +48,7 @@ var statuses = words.Table[statusMeaning]{
 
 var answerers = words.Table[callnormv1.AnsweredByKind]{
 	Documented: map[string]callnormv1.AnsweredByKind{
-		"completed":           callnormv1.AnsweredByKind_ANSWERED_BY_KIND_HUMAN, // "The user answered and the call ended successfully."
+		completed:             callnormv1.AnsweredByKind_ANSWERED_BY_KIND_HUMAN, // "The user answered and the call ended successfully."
 		"voice_mail":          callnormv1.AnsweredByKind_ANSWERED_BY_KIND_VOICEMAIL,
 		"voice_mail_detected": callnormv1.AnsweredByKind_ANSWERED_BY_KIND_VOICEMAIL,
 	},
@@ -84,7 +89,7 @@ var dispositions = words.Table[callnormv1.ContactDisposition]{
 		"call_me_later":  callnormv1.ContactDisposition_CONTACT_DISPOSITION_CALLBACK_REQUESTED,
 		"wrong_number":   callnormv1.ContactDisposition_CONTACT_DISPOSITION_WRONG_NUMBER,
 		"do_not_call":    callnormv1.ContactDisposition_CONTACT_DISPOSITION_DO_NOT_CALL,
-		"pending":        callnormv1.ContactDisposition_CONTACT_DISPOSITION_REQUEUED,
+		pending:          callnormv1.ContactDisposition_CONTACT_DISPOSITION_REQUEUED,
 	},
 	Other: callnormv1.ContactDisposition_CONTACT_DISPOSITION_OTHER,
 }
@@ -108,7 +113,7 @@ type eventMeaning struct {
 
 var (
 	notConnected = eventMeaning{
-		kind: callnormv1.EventKind_EVENT_KIND_CALL_ENDED, status: callnormv1.CallStatus_CALL_STATUS_NOT_CONNECTED,
+		kind: callnormv1.EventKind_EVENT_KIND_CALL_ENDED, status: callnormv1.CallStatus_CALL_STATUS_NO_CONVERSATION,
 		over: true, settled: true,
 	}
 	processed = eventMeaning{
@@ -183,7 +188,7 @@ func (p *payload) outcome() *callnormv1.CallOutcome {
 	p.setAnsweredBy(a)
 	p.setDisposition(a)
 	analysed := p.setCompleteness(a, event, status, end)
-	p.setTransfer(event, end)
+	p.setTransfer(a, event, end)
 	p.setParts(analysed)
 	o.Provenance = p.notes.Provenance()
 	return o
@@ -274,19 +279,38 @@ func (p *payload) setEnd(a answers) endMeaning {
 	return meaning
 }
 
-// setAnsweredBy asks the words first that are chosen last: a machine is often found out after the call was COMPLETED.
 func (p *payload) setAnsweredBy(a answers) {
-	for _, w := range []word{a.end, p.postStatus, a.ending, a.status} {
-		kind, mapping, ok := answerers.Known(w.text)
-		if !ok {
-			continue
-		}
-		p.call.AnsweredBy = &callnormv1.AnsweredBy{Value: kind, Raw: w.text, Mapping: mapping}
-		if kind == callnormv1.AnsweredByKind_ANSWERED_BY_KIND_VOICEMAIL {
-			p.call.Voicemail = &callnormv1.Voicemail{Detected: new(true)}
-		}
+	w := p.answerer(a)
+	kind, mapping, ok := answerers.Known(w.text)
+	if !ok {
 		return
 	}
+	p.call.AnsweredBy = &callnormv1.AnsweredBy{Value: kind, Raw: w.text, Mapping: mapping}
+	if kind == callnormv1.AnsweredByKind_ANSWERED_BY_KIND_VOICEMAIL {
+		p.call.Voicemail = &callnormv1.Voicemail{Detected: new(true)}
+	}
+}
+
+// answerer returns the word that tells who answered. A machine is often found out after the call was COMPLETED, so a word for
+// one counts wherever it stands.
+func (p *payload) answerer(a answers) word {
+	list := []word{a.end, p.postStatus, a.ending, p.status, a.status}
+	for _, w := range list {
+		if isVoicemail(w) {
+			return w
+		}
+	}
+	for _, w := range list {
+		if knows(answerers, w) {
+			return w
+		}
+	}
+	return word{}
+}
+
+func isVoicemail(w word) bool {
+	kind, _, _ := answerers.Known(w.text)
+	return kind == callnormv1.AnsweredByKind_ANSWERED_BY_KIND_VOICEMAIL
 }
 
 func (p *payload) setDisposition(a answers) {
@@ -294,6 +318,9 @@ func (p *payload) setDisposition(a answers) {
 	d.Value, d.Mapping = dispositions.Find(p.notes, a.wish.path, a.wish.text)
 	d.Goal, d.GoalMapping = goals.Find(p.notes, p.reached.path, p.reached.text)
 	d.Raw, d.GoalRaw = a.wish.text, p.reached.text
+	if p.reached.path == "interested" {
+		d.GoalMapping = callnormv1.Mapping_MAPPING_HEURISTIC // the documentation has the answer in an object only
+	}
 	p.call.Disposition = filled(d)
 }
 
@@ -302,18 +329,24 @@ func (p *payload) setDisposition(a answers) {
 // It returns whether the result of the processing is in it.
 func (p *payload) setCompleteness(a answers, event eventMeaning, status statusMeaning, end endMeaning) bool {
 	o := &p.call
-	// Words that are not known decide nothing, and neither does PENDING, which comes from the queue and not from the processing.
-	processed := knows(statuses, p.postStatus) || knows(dispositions, a.wish) && words.Plain(a.wish.text) != "pending"
-	hungUp := knows(ends, a.end) && end.reason != callnormv1.EndReason_END_REASON_UNSPECIFIED && !end.forwarded
+	// Words that are not known decide nothing, and neither does PENDING. That says that more is to come: the contact will be
+	// called again, and nothing tells whether under another id.
+	requeued := words.Plain(a.wish.text) == pending
+	processed := knows(statuses, p.postStatus) || knows(dispositions, a.wish) && !requeued
+	version1 := a.event.text == "" && p.callStatus.text == "" // one delivery for each call, when it is over
+	analysed := processed || version1 && len(o.GetExtractedFields()) > 0
+	hungUp := knows(ends, a.end) && (version1 || end.reason != callnormv1.EndReason_END_REASON_UNSPECIFIED && !end.forwarded)
 	ended := processed || hungUp || o.GetStatusMapping() == callnormv1.Mapping_MAPPING_EXACT
 	over := event.over || ended && !status.open
-	version1 := a.event.text == "" && p.callStatus.text == "" // one delivery for each call
+	unprocessable := status.settled || event.settled
 	switch {
-	case over && !status.open && (status.settled || event.settled || processed || version1):
+	case over && !status.open && (processed || !requeued && (unprocessable || version1)):
 		o.Completeness = callnormv1.Completeness_COMPLETENESS_FINAL
 	case over:
 		o.Completeness = callnormv1.Completeness_COMPLETENESS_SETTLING
-		o.ExpectedParts = append(o.ExpectedParts, callnormv1.Part_PART_ANALYSIS)
+		if !analysed && !unprocessable {
+			o.ExpectedParts = append(o.ExpectedParts, callnormv1.Part_PART_ANALYSIS)
+		}
 	default:
 		o.Completeness = callnormv1.Completeness_COMPLETENESS_PARTIAL
 	}
@@ -329,28 +362,35 @@ func (p *payload) setCompleteness(a answers, event eventMeaning, status statusMe
 	if event.over && status.open {
 		p.notes.Warn(callnormv1.WarningKind_WARNING_KIND_CONTRADICTION, a.status.path, "the status says that the call goes on, and the event that it is over")
 	}
-	return processed || version1 && len(o.GetExtractedFields()) > 0
+	return analysed
 }
 
 // setTransfer completes what `events` tells of a transfer. hangUpReason need not tell of it: in the example of the documentation
 // it is CALL_FINISHED. But "Total duration of the call including the forwarded call duration" exceeds "Duration of the call with
 // Voxia's agent" by the forwarded part. A transfer that `events` does not hold is added only when the agent's part is over, and
 // without a word of its own: several deliveries tell of it in several words, and it was one.
-func (p *payload) setTransfer(event eventMeaning, end endMeaning) {
+func (p *payload) setTransfer(a answers, event eventMeaning, end endMeaning) {
 	o := &p.call
 	var forwarded time.Duration
 	if o.GetTotalDuration() != nil && o.GetTalkDuration() != nil {
 		forwarded = o.GetTotalDuration().AsDuration() - o.GetTalkDuration().AsDuration()
 	}
+	measured := forwarded >= time.Second // less is rounding
 	over := o.GetCompleteness() != callnormv1.Completeness_COMPLETENESS_PARTIAL
-	if len(o.GetTransfers()) == 0 && over && (event.forwarded || end.forwarded || forwarded > 0) {
+	if len(o.GetTransfers()) == 0 && over && (event.forwarded || end.forwarded || measured && p.conversed(a)) {
 		o.Transfers = []*callnormv1.Transfer{{}}
 		p.notes.Derived("transfers")
 	}
-	if len(o.GetTransfers()) == 1 && forwarded > 0 {
+	if len(o.GetTransfers()) == 1 && measured {
 		o.Transfers[0].Duration = durationpb.New(forwarded)
 		p.notes.Derived("transfers.duration")
 	}
+}
+
+// conversed tells whether there was somebody to forward. Where nobody answered, or a machine, the total duration exceeds the
+// other by the ringing.
+func (p *payload) conversed(a answers) bool {
+	return words.Plain(a.status.text) == completed && !isVoicemail(p.answerer(a)) && p.call.GetTalkDuration().AsDuration() > 0
 }
 
 func (p *payload) setParts(analysed bool) {

@@ -243,6 +243,84 @@ func TestEveryContactResponse(t *testing.T) {
 	}
 }
 
+// By durations alone a transfer is derived only from a conversation: the total includes the ringing and the rounding as well.
+func TestTransferByDurations(t *testing.T) {
+	const processed, durations = `"webhookEvent":"POST_PROCESSING_FINISHED",`, `"duration":20,"totalDuration":45`
+	for name, test := range map[string]struct {
+		members  string
+		transfer bool
+		duration string
+	}{
+		"COMPLETED":                      {processed + `"callStatus":"COMPLETED",` + durations, true, "25s"},
+		"COMPLETED by the older version": {`"status":"COMPLETED",` + durations, true, "25s"},
+		"COMPLETED only by the event":    {processed + durations, false, ""},
+		"NO_ANSWER":                      {processed + `"callStatus":"NO_ANSWER",` + durations, false, ""},
+		"BUSY":                           {processed + `"callStatus":"BUSY",` + durations, false, ""},
+		"FAILED":                         {processed + `"callStatus":"FAILED",` + durations, false, ""},
+		"blocked":                        {processed + `"callStatus":"DO_NOT_CALL_REGISTRY_MATCHED",` + durations, false, ""},
+		"an unknown status":              {processed + `"callStatus":"DONE",` + durations, false, ""},
+		"a voicemail":                    {processed + `"callStatus":"VOICE_MAIL",` + durations, false, ""},
+		"a voicemail found out by the processing": {
+			`"webhookEvent":"POST_PROCESSING_FINISHED:VOICE_MAIL","callStatus":"COMPLETED",` + durations, false, "",
+		},
+		"a voicemail in the composite status": {processed + `"callStatus":"COMPLETED","status":"VOICE_MAIL",` + durations, false, ""},
+		"a voicemail as the hang-up reason": {
+			processed + `"callStatus":"COMPLETED","hangUpReason":"VOICE_MAIL_DETECTED",` + durations, false, "",
+		},
+		"no conversation":            {processed + `"callStatus":"COMPLETED","duration":0,"totalDuration":25`, false, ""},
+		"rounding":                   {processed + `"callStatus":"COMPLETED","duration":20.2,"totalDuration":21`, false, ""},
+		"a second":                   {processed + `"callStatus":"COMPLETED","duration":20,"totalDuration":21`, true, "1s"},
+		"the reason tells of it":     {processed + `"hangUpReason":"CALL_FORWARDED",` + durations, true, "25s"},
+		"the event tells of it":      {`"webhookEvent":"FORWARDED_CALL_FINISHED",` + durations, true, "25s"},
+		"a reason without durations": {processed + `"hangUpReason":"CALL_FORWARDED"`, true, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := outcome(t, test.members)
+			if (len(o.GetTransfers()) == 1) != test.transfer {
+				t.Fatalf("transfers are %v", o.GetTransfers())
+			}
+			for _, transfer := range o.GetTransfers() {
+				duration := ""
+				if transfer.GetDuration() != nil {
+					duration = transfer.GetDuration().AsDuration().String()
+				}
+				check(t, "duration", duration, test.duration)
+				if transfer.GetKindRaw() != "" || transfer.GetTarget() != nil {
+					t.Errorf("an inferred transfer names something: %v", transfer)
+				}
+			}
+		})
+	}
+}
+
+func TestCompleteness(t *testing.T) {
+	for name, test := range map[string]struct {
+		members  string
+		want     callnormv1.Completeness
+		expected string
+	}{
+		"a result while the status is behind": {
+			`"webhookEvent":"HANG_UP","callStatus":"IN_PROGRESS","postProcessStatus":"INTERESTED"`, settling, "[]",
+		},
+		"no result yet":                              {`"webhookEvent":"HANG_UP","callStatus":"COMPLETED"`, settling, "[PART_ANALYSIS]"},
+		"nobody answered, and called again":          {`"webhookEvent":"COULD_NOT_CONNECT:BUSY","callStatus":"BUSY","status":"PENDING"`, settling, "[]"},
+		"called again after a failure":               {`"webhookEvent":"FAILED","postProcessStatus":"PENDING"`, settling, "[]"},
+		"called again, by the older version":         {`"hangUpReason":"CALL_FINISHED","status":"PENDING"`, settling, "[PART_ANALYSIS]"},
+		"called again, and the call was processed":   {`"callStatus":"COMPLETED","postProcessStatus":"CALL_ME_LATER","status":"PENDING"`, final, "[]"},
+		"an unknown end, by the older version":       {`"status":"UNKNOWN"`, final, "[]"},
+		"a forwarded call, by the older version":     {`"status":"CALL_FORWARDED"`, final, "[]"},
+		"an unknown end while the call goes on":      {`"callStatus":"IN_PROGRESS","hangUpReason":"UNKNOWN"`, partial, "[]"},
+		"an unknown end without a status or event":   {`"hangUpReason":"UNKNOWN"`, final, "[]"},
+		"an unknown end of a call that is connected": {`"webhookEvent":"CONNECTED","hangUpReason":"UNKNOWN"`, partial, "[]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := outcome(t, test.members)
+			check(t, "completeness", o.GetCompleteness(), test.want)
+			check(t, "expected parts", o.GetExpectedParts(), test.expected)
+		})
+	}
+}
+
 func TestEveryKindOfKeyQuestion(t *testing.T) {
 	for kind, value := range map[string]string{
 		"OPEN_QUESTION": `"by the end of the year"`, "SINGLE_CHOICE": `"A"`, "MULTIPLE_CHOICE": `["A","C"]`, "YES_NO": `true`,

@@ -65,7 +65,7 @@ func (p *payload) read(r *wire.Reader) {
 			p.postStatus = readWord(r)
 		case "hangUpReason":
 			p.hung = readWord(r)
-		case "createdAt":
+		case "createdAt": // "when the call was initiated"; NEW ones have it as well, so it is no time of dialling
 			p.call.CreateTime = r.Time(false)
 		case "phoneFrom": // ours or the contact's: the direction is not told
 			if number := phone.Parse(r.Text()); number != nil {
@@ -124,7 +124,12 @@ func (p *payload) readContactStatus(r *wire.Reader) {
 	}
 }
 
+// readInterested reads an object, or the bare answer.
 func (p *payload) readInterested(r *wire.Reader) {
+	if kind := r.Kind(); kind == 't' || kind == 'f' {
+		p.reached = readWord(r)
+		return
+	}
 	for name := range r.Members() {
 		switch name {
 		case "description": // "The Interest Criteria defined by the user for the campaign."
@@ -183,7 +188,7 @@ func (p *payload) readCampaign(r *wire.Reader) {
 		case "id":
 			p.campaign.Id = p.identify(readWord(r))
 		case "name":
-			p.campaign.DisplayName = r.Text()
+			p.campaign.DisplayName = p.displayName(r)
 		}
 	}
 }
@@ -194,7 +199,7 @@ func (p *payload) readContact(r *wire.Reader) {
 		case "id":
 			p.contact.Id = p.identify(readWord(r))
 		case "name":
-			p.contact.DisplayName = r.Text()
+			p.contact.DisplayName = p.displayName(r)
 		case "phoneNumber":
 			if number := phone.Parse(r.Text()); number != nil {
 				p.contact.Phones = append(p.contact.Phones, number)
@@ -240,14 +245,40 @@ func (p *payload) identify(id word) string {
 		return id.text
 	}
 	if id.text != "" {
-		p.notes.Warn(callnormv1.WarningKind_WARNING_KIND_PLACEHOLDER, id.path, "a placeholder instead of an id; it identifies nothing")
-		p.notes.UnmappedText(id.path, id.text)
+		p.dropPlaceholder(id, "a placeholder instead of an id; it identifies nothing")
 	}
 	return ""
 }
 
-// readTranscript reads who said what. The agent goes by the name of its brand, which is another under a white label; "user"
-// is the contact under all of them.
+// displayName reads a name, unless it is one of a template's. Less counts as a placeholder than for ids: somebody may be called
+// Null, and a campaign [Test].
+func (p *payload) displayName(r *wire.Reader) string {
+	w := word{path: r.Path(), text: r.Text()}
+	bare := strings.TrimPrefix(strings.TrimSpace(w.text), "$")
+	if !strings.HasPrefix(bare, "{") || !strings.HasSuffix(bare, "}") {
+		return w.text
+	}
+	p.dropPlaceholder(w, "a placeholder instead of a name")
+	return ""
+}
+
+func (p *payload) dropPlaceholder(w word, message string) {
+	p.notes.Warn(callnormv1.WarningKind_WARNING_KIND_PLACEHOLDER, w.path, message)
+	p.notes.UnmappedText(w.path, w.text)
+}
+
+// roles holds the roles that are not the agent's. The agent goes by the name of its brand, which is another under a white label,
+// so any other word is its own; "user" is the contact under all of them. The others are not documented, but stand for the same
+// with every language model.
+var roles = map[string]callnormv1.ParticipantRole{
+	"user":     callnormv1.ParticipantRole_PARTICIPANT_ROLE_CUSTOMER,
+	"human":    callnormv1.ParticipantRole_PARTICIPANT_ROLE_CUSTOMER,
+	"system":   callnormv1.ParticipantRole_PARTICIPANT_ROLE_SYSTEM,
+	"tool":     callnormv1.ParticipantRole_PARTICIPANT_ROLE_TOOL,
+	"function": callnormv1.ParticipantRole_PARTICIPANT_ROLE_TOOL,
+}
+
+// readTranscript reads who said what.
 func (p *payload) readTranscript(r *wire.Reader) {
 	t := &callnormv1.Transcript{Source: "transcript"}
 	for range r.Elements() {
@@ -260,11 +291,12 @@ func (p *payload) readTranscript(r *wire.Reader) {
 				turn.Text = r.Text()
 			}
 		}
+		role, known := roles[words.Plain(turn.GetRoleRaw())]
 		switch {
 		case turn.GetRoleRaw() == "" && turn.GetText() == "":
 			continue
-		case strings.EqualFold(turn.GetRoleRaw(), "user"):
-			turn.Role = callnormv1.ParticipantRole_PARTICIPANT_ROLE_CUSTOMER
+		case known:
+			turn.Role = role
 		case turn.GetRoleRaw() != "":
 			turn.Role = callnormv1.ParticipantRole_PARTICIPANT_ROLE_AI_AGENT
 		}

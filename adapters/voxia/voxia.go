@@ -31,6 +31,11 @@ func (*Adapter) Version() string { return "1" }
 // Providers lists the brands that speak this format.
 func (*Adapter) Providers() []string { return []string{"voxia"} }
 
+// Example returns a call that has ended.
+func (*Adapter) Example() string {
+	return `{"id":"demo-1","callStatus":"COMPLETED","postProcessStatus":"INTERESTED","duration":42}`
+}
+
 // Normalize reads one webhook, which is about one call.
 func (*Adapter) Normalize(d adapters.Delivery) (adapters.Result, error) {
 	var body payload

@@ -54,6 +54,8 @@ func TestExitCodes(t *testing.T) {
 		"help of tail":            {"", []string{"tail", "--help"}, 0, "Examples:", ""},
 		"help of version":         {"", []string{"version", "--help"}, 0, "Example:", ""},
 		"version":                 {"", []string{"version"}, 0, "adapter synthflow", ""},
+		"a start that is none":    {"", []string{"tail", "--from=yesterday"}, 2, "", "beginning or now"},
+		"a provider's odd name":   {"", []string{"normalize", "--adapter=synthflow", "--provider=Jane Doe", sample}, 2, "", "provider"},
 		"two starts of a tail":    {"", []string{"tail", "--after=x", "--from=now"}, 2, "", "--"},
 		"an unknown key":          {"", []string{"serve", "--config", config("http_adr: x")}, 2, "", "http_adr"},
 		"a missing configuration": {"", []string{"serve", "--config", "/nowhere"}, 2, "", "no such file"},

@@ -39,6 +39,9 @@ func (c normalizeCommand) Run(set *adapters.Set, streams streams) error {
 	if err != nil {
 		return err
 	}
+	if c.Provider != "" && !sourceName.MatchString(c.Provider) {
+		return usagef("--provider takes 1 to 63 characters of a-z, 0-9 and -")
+	}
 	in := intake.New(set, nil, nil, time.Now, silent{})
 	response, err := in.Normalize(intake.Payload{Adapter: c.Adapter, Provider: c.Provider, Event: c.Event, Body: body})
 	if err != nil {
@@ -51,7 +54,7 @@ func (c normalizeCommand) Run(set *adapters.Set, streams streams) error {
 		}
 		for _, warning := range outcome.GetProvenance().GetWarnings() {
 			_, _ = fmt.Fprintf(streams.err, "outcome %d: %s at %s: %s\n", i,
-				word(warning.GetKind(), "WARNING_KIND_"), warning.GetPath(), warning.GetMessage())
+				word(warning.GetKind(), "WARNING_KIND_"), first(warning.GetPath(), "no field"), warning.GetMessage())
 		}
 	}
 	text, err := json.MarshalIndent(array, "", "  ")
@@ -102,5 +105,5 @@ func word(value fmt.Stringer, prefix string) string {
 // silent observes nothing.
 type silent struct{}
 
-func (silent) Delivered(string, callnormv1.DeliveryState, bool)         {}
+func (silent) Delivered(string, callnormv1.DeliveryState, bool, int)    {}
 func (silent) Normalized(string, time.Duration, adapters.Result, error) {}

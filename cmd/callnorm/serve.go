@@ -13,6 +13,7 @@ import (
 	"github.com/callnorm/callnorm/internal/intake"
 	"github.com/callnorm/callnorm/internal/store/sqlite"
 	"github.com/callnorm/callnorm/server"
+	"google.golang.org/grpc/grpclog"
 )
 
 // grace is how long shutting down may take.
@@ -92,19 +93,25 @@ func (c serveCommand) Run(ctx context.Context, set *adapters.Set, streams stream
 		_ = httpListener.Close()
 		return fmt.Errorf("listen for gRPC: %w", err)
 	}
-	welcome(streams.out, httpListener.Addr().String(), grpcListener.Addr().String(), config)
+	welcome(streams.out, httpListener.Addr().String(), grpcListener.Addr().String(), config.DataDir, sources)
+	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard)) // what went wrong with a connection is its own affair
 	err = served.Serve(ctx, grpcListener, httpListener, grace)
 	log.Info("stopped")
 	return err
 }
 
 // welcome says what is going on and what to try next.
-func welcome(out io.Writer, httpAddr, grpcAddr string, config Config) {
-	var unverified []string
-	for _, source := range config.Sources {
-		unverified = append(unverified, source.Name)
+func welcome(out io.Writer, httpAddr, grpcAddr, dataDir string, sources []intake.Source) {
+	var names []string
+	var example intake.Source
+	for _, source := range sources {
+		if source.Disabled {
+			continue
+		}
+		if names = append(names, source.Name); example.Name == "" {
+			example = source
+		}
 	}
-	example := config.Sources[0].Name
 	_, _ = fmt.Fprintf(out, `callnorm %[1]s
   webhooks and REST  http://%[2]s
   gRPC               %[3]s
@@ -113,11 +120,15 @@ func welcome(out io.Writer, httpAddr, grpcAddr string, config Config) {
 NOTE: these sources take deliveries from anybody who reaches the address, without proof of where they come from:
   %[5]s
 
-Try, in another terminal:
-  curl -d '{"call":{"call_id":"demo-1","status":"completed","end_call_reason":"human_goodbye","duration":42}}' \
-    http://%[2]s/v1/webhooks/%[6]s
-  curl http://%[2]s/v1/providers/%[6]s/calls/demo-1
-  callnorm tail --addr %[3]s --from beginning
+`, buildVersion(), httpAddr, grpcAddr, dataDir, first(strings.Join(names, ", "), "none"))
+	if example.Name == "" {
+		return
+	}
+	_, _ = fmt.Fprintf(out, `Try, in another terminal:
+  curl -d '%[1]s' \
+    http://%[2]s/v1/webhooks/%[3]s
+  curl http://%[2]s/v1/providers/%[4]s/calls/demo-1
+  callnorm tail --addr %[5]s --from beginning
 
-`, buildVersion(), httpAddr, grpcAddr, config.DataDir, strings.Join(unverified, ", "), example)
+`, example.Adapter.Example(), httpAddr, example.Name, example.Provider, grpcAddr)
 }

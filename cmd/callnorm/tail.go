@@ -9,6 +9,7 @@ import (
 
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
@@ -18,7 +19,7 @@ import (
 type tailCommand struct {
 	Addr     string   `env:"CALLNORM_GRPC_ADDR" default:"${grpc_addr}" placeholder:"HOST:PORT" help:"Address of the server (${default})."`
 	After    string   `placeholder:"CURSOR" help:"Go on after this cursor." xor:"start"`
-	From     string   `enum:"beginning,now" default:"now" help:"Where to begin: beginning or now (${default})." xor:"start"`
+	From     string   `placeholder:"beginning|now" help:"Where to begin (now)." xor:"start"`
 	Provider []string `placeholder:"NAME" help:"Only these providers."`
 	Source   []string `placeholder:"NAME" help:"Only these sources."`
 	JSON     bool     `name:"json" help:"Print each revision with its cursor as one line of JSON."`
@@ -40,7 +41,11 @@ Examples:
 
 // Run follows the outcomes until ctx ends.
 func (c tailCommand) Run(ctx context.Context, streams streams) error {
-	conn, err := grpc.NewClient(c.Addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if c.From != "" && c.From != "beginning" && c.From != "now" {
+		return usagef("--from takes beginning or now, not %q", c.From)
+	}
+	conn, err := grpc.NewClient(c.Addr, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: reconnect, MinConnectTimeout: time.Second}))
 	if err != nil {
 		return usagef("address %q: %w", c.Addr, err)
 	}
@@ -58,11 +63,14 @@ func (c tailCommand) Run(ctx context.Context, streams streams) error {
 		follower.request.Start = &callnormv1.StreamOutcomesRequest_StartAt{StartAt: callnormv1.StreamStart_STREAM_START_NOW}
 	}
 	err = follower.follow(ctx)
-	if follower.cursor != "" && !c.JSON {
+	if follower.cursor != "" {
 		_, _ = fmt.Fprintln(streams.err, "go on with: callnorm tail --after", follower.cursor)
 	}
 	return err
 }
+
+// reconnect is soon: the server is near, and what it missed is waiting.
+var reconnect = backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second}
 
 // follower follows a stream over its interruptions.
 type follower struct {
@@ -82,7 +90,7 @@ func (f *follower) resume(cursor string) {
 }
 
 func (f *follower) follow(ctx context.Context) error {
-	const shortest, longest = 200 * time.Millisecond, 5 * time.Second
+	const shortest, longest = 200 * time.Millisecond, 2 * time.Second
 	wait := shortest
 	for {
 		before := f.cursor

@@ -127,6 +127,18 @@ func (v voice) compareStage(other voice) int {
 	)
 }
 
+// compareStageOf is compareStage, but for what only the end of a transfer can tell: a report on the agent's part of the call may
+// have been made while the transferred part was still going on.
+func (v voice) compareStageOf(path string, other voice) int {
+	if path == "total_duration" && v.call.GetCompleteness() == other.call.GetCompleteness() {
+		ended := callnormv1.EventKind_EVENT_KIND_TRANSFER_ENDED
+		if c := cmp.Compare(present(v.call.GetEvent() == ended), present(other.call.GetEvent() == ended)); c != 0 {
+			return c
+		}
+	}
+	return v.compareStage(other)
+}
+
 func (v voice) compareTime(other voice) int {
 	a, b := v.call.GetEventTime(), other.call.GetEventTime()
 	if a == nil || b == nil {
@@ -145,7 +157,7 @@ func present(yes bool) int {
 // folder merges the contributions, the strongest first.
 type folder struct {
 	voices  []voice
-	sources map[string]string // top-level field to delivery
+	sources map[string]string // path to delivery
 	derived []string
 }
 
@@ -202,7 +214,7 @@ func (f *folder) best(messages []protoreflect.Message, g group, path string) int
 func (f *folder) better(i, best int, messages []protoreflect.Message, g group, path string) bool {
 	a, b := f.voices[i], f.voices[best]
 	return cmp.Or(
-		a.compareStage(b),
+		a.compareStageOf(path, b),
 		cmp.Compare(present(!a.derived[path]), present(!b.derived[path])),
 		a.compareTime(b),
 		cmp.Compare(g.grade(messages[i]), g.grade(messages[best])),
@@ -215,37 +227,85 @@ func (f *folder) credit(i int, path string) {
 			f.derived = append(f.derived, field)
 		}
 	}
-	top, _, _ := strings.Cut(path, ".")
-	if f.sources[top] == "" {
-		f.sources[top] = f.voices[i].ref.GetDelivery()
+	if f.sources[path] == "" {
+		f.sources[path] = f.voices[i].ref.GetDelivery()
 	}
 }
 
-// unite sets a list to the union of the lists. Of two elements with one identity the stronger voice's is taken.
+// unite sets a list to the union of the lists. Of two elements with one identity the stronger voice's is taken; where it is silent
+// about a part that the weaker one tells, and the parts stand by themselves, it is completed.
 func (f *folder) unite(target protoreflect.Message, messages []protoreflect.Message, field protoreflect.FieldDescriptor, path string) {
-	seen := make(map[string]bool)
+	seen := make(map[string]int) // identity to place
 	for i, m := range messages {
 		if m == nil || !m.Has(field) {
 			continue
 		}
 		list := m.Get(field).List()
-		added := false
+		told := make(map[string]int)
 		for j := range list.Len() {
 			id := identity(field, list.Get(j))
-			if seen[id] {
+			at, known := seen[id]
+			if !known {
+				// Within one contribution nothing is a repetition: two equal turns were said twice.
+				union := target.Mutable(field).List()
+				if _, again := told[id]; !again {
+					told[id] = union.Len()
+				}
+				union.Append(list.Get(j))
 				continue
 			}
-			// Within one contribution nothing is a repetition: two equal turns were said twice.
-			added = true
-			target.Mutable(field).List().Append(list.Get(j))
+			if field.Message() != nil && completable[field.Message().FullName()] {
+				union := target.Mutable(field).List()
+				union.Set(at, protoreflect.ValueOfMessage(completed(union.Get(at).Message(), list.Get(j).Message())))
+			}
 		}
-		for j := range list.Len() {
-			seen[identity(field, list.Get(j))] = true
-		}
-		if added {
+		if len(told) > 0 {
 			f.credit(i, path)
 		}
+		for id, at := range told {
+			seen[id] = at
+		}
 	}
+}
+
+// completed returns an element with what a weaker twin tells beside it.
+func completed(element, weaker protoreflect.Message) protoreflect.Message {
+	fresh := false
+	for _, g := range groupsOf(element.Descriptor()) {
+		if g.spoken(element) || !g.spoken(weaker) {
+			continue
+		}
+		if !fresh { // the element belongs to its contribution
+			element, fresh = proto.Clone(element.Interface()).ProtoReflect(), true
+		}
+		for _, part := range g.fields {
+			if weaker.Has(part) {
+				element.Set(part, weaker.Get(part))
+			}
+		}
+	}
+	return element
+}
+
+// absorb puts a transfer that was only inferred, and names neither a kind nor a target, together with the one that is named.
+func absorb(transfers []*callnormv1.Transfer) []*callnormv1.Transfer {
+	var named, nameless []*callnormv1.Transfer
+	for _, transfer := range transfers {
+		if transfer.GetKindRaw() == "" && transfer.GetTarget() == nil && transfer.GetTargetName() == "" {
+			nameless = append(nameless, transfer)
+		} else {
+			named = append(named, transfer)
+		}
+	}
+	switch len(named) {
+	case 0:
+		return nameless
+	case 1:
+		for _, transfer := range nameless {
+			named[0], _ = completed(named[0].ProtoReflect(), transfer.ProtoReflect()).Interface().(*callnormv1.Transfer)
+		}
+	}
+	return named
 }
 
 // settle works out how complete the whole is: what was expected and has come is expected no more.
@@ -253,14 +313,25 @@ func (f *folder) settle(result *callnormv1.CallOutcome) {
 	strongest := f.voices[0].call
 	result.Completeness = strongest.GetCompleteness()
 	slices.Sort(result.GetPresentParts())
+	result.Transfers = absorb(result.GetTransfers())
 	for _, part := range strongest.GetExpectedParts() {
 		if !slices.Contains(result.GetPresentParts(), part) {
 			result.ExpectedParts = append(result.ExpectedParts, part)
 		}
 	}
-	if result.GetCompleteness() == callnormv1.Completeness_COMPLETENESS_SETTLING && len(result.GetExpectedParts()) == 0 {
+	if result.GetCompleteness() == callnormv1.Completeness_COMPLETENESS_SETTLING &&
+		len(strongest.GetExpectedParts()) > 0 && len(result.GetExpectedParts()) == 0 && !open[result.GetStatus()] {
 		result.Completeness = callnormv1.Completeness_COMPLETENESS_FINAL
 	}
+}
+
+// open names the statuses of a call that is not over.
+var open = map[callnormv1.CallStatus]bool{
+	callnormv1.CallStatus_CALL_STATUS_QUEUED:      true,
+	callnormv1.CallStatus_CALL_STATUS_INITIATED:   true,
+	callnormv1.CallStatus_CALL_STATUS_RINGING:     true,
+	callnormv1.CallStatus_CALL_STATUS_IN_PROGRESS: true,
+	callnormv1.CallStatus_CALL_STATUS_PAUSED:      true,
 }
 
 func (f *folder) provenance() *callnormv1.Provenance {
@@ -272,6 +343,7 @@ func (f *folder) provenance() *callnormv1.Provenance {
 	slices.Sort(p.GetDerivedFields())
 	p.DerivedFields = slices.Compact(p.GetDerivedFields())
 	warned, kept := make(map[string]bool), make(map[string]bool)
+	unlisted := int32(0)
 	for _, v := range f.voices {
 		from := v.call.GetProvenance()
 		p.Deliveries = append(p.Deliveries, from.GetDeliveries()...)
@@ -282,14 +354,14 @@ func (f *folder) provenance() *callnormv1.Provenance {
 			}
 		}
 		for _, field := range from.GetUnmapped() {
-			if !kept[field.GetPath()] {
-				kept[field.GetPath()] = true
+			if id := field.GetPath() + "\x00" + field.GetValueJson(); !kept[id] {
+				kept[id] = true
 				p.Unmapped = append(p.Unmapped, field)
 			}
 		}
-		p.UnmappedCount = max(p.GetUnmappedCount(), from.GetUnmappedCount())
+		unlisted = max(unlisted, from.GetUnmappedCount()-int32(len(from.GetUnmapped())))
 	}
-	p.UnmappedCount = max(p.GetUnmappedCount(), int32(len(p.GetUnmapped())))
+	p.UnmappedCount = int32(len(p.GetUnmapped())) + unlisted
 	slices.SortFunc(p.GetDeliveries(), func(a, b *callnormv1.DeliveryRef) int {
 		return cmp.Or(
 			a.GetReceiveTime().AsTime().Compare(b.GetReceiveTime().AsTime()),

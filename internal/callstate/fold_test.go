@@ -119,6 +119,38 @@ func TestFold(t *testing.T) {
 				KeyPresses:      []*callnormv1.KeyPress{{Digits: "1"}, {Digits: "1"}, {Digits: "2"}},
 			}),
 		},
+		"what a transfer's end tells completes the transfer": {
+			contributions: []*callnormv1.CallOutcome{
+				final(&callnormv1.CallOutcome{
+					TotalDuration: durationpb.New(128 * time.Second),
+					Transfers:     []*callnormv1.Transfer{{KindRaw: "FORWARD", Target: &callnormv1.Endpoint{SipUri: "sip:a"}}},
+				}),
+				{
+					Completeness: callnormv1.Completeness_COMPLETENESS_FINAL, Event: callnormv1.EventKind_EVENT_KIND_TRANSFER_ENDED,
+					TotalDuration: durationpb.New(300 * time.Second),
+					Transfers:     []*callnormv1.Transfer{{Duration: durationpb.New(172 * time.Second)}},
+				},
+			},
+			want: final(&callnormv1.CallOutcome{
+				TotalDuration: durationpb.New(300 * time.Second),
+				Transfers: []*callnormv1.Transfer{{
+					KindRaw: "FORWARD", Target: &callnormv1.Endpoint{SipUri: "sip:a"}, Duration: durationpb.New(172 * time.Second),
+				}},
+			}),
+		},
+		"a call that goes on is not final": {
+			contributions: []*callnormv1.CallOutcome{
+				{
+					Completeness: callnormv1.Completeness_COMPLETENESS_SETTLING, Event: callnormv1.EventKind_EVENT_KIND_CALL_ENDED,
+					Status: callnormv1.CallStatus_CALL_STATUS_IN_PROGRESS, ExpectedParts: []callnormv1.Part{callnormv1.Part_PART_ANALYSIS},
+				},
+				interim(&callnormv1.CallOutcome{PresentParts: []callnormv1.Part{callnormv1.Part_PART_ANALYSIS}}),
+			},
+			want: &callnormv1.CallOutcome{
+				Completeness: callnormv1.Completeness_COMPLETENESS_SETTLING, Event: callnormv1.EventKind_EVENT_KIND_CALL_ENDED,
+				Status: callnormv1.CallStatus_CALL_STATUS_IN_PROGRESS, PresentParts: []callnormv1.Part{callnormv1.Part_PART_ANALYSIS},
+			},
+		},
 		"a call is final when all expected parts have come": {
 			contributions: []*callnormv1.CallOutcome{
 				{

@@ -29,6 +29,16 @@ var mergeable = map[protoreflect.FullName]bool{
 	"callnorm.v1.Compliance":  true,
 }
 
+// completable names the elements of lists whose parts stand by themselves. In others, such as an extracted field, a value of one
+// voice beside a `collected` of another would state what nobody said.
+var completable = map[protoreflect.FullName]bool{
+	"callnorm.v1.Transfer":    true,
+	"callnorm.v1.Message":     true,
+	"callnorm.v1.Recording":   true,
+	"callnorm.v1.CallLeg":     true,
+	"callnorm.v1.Participant": true,
+}
+
 // lead is the field that the others of a message explain.
 const lead = "value"
 

@@ -27,7 +27,7 @@ var (
 	ErrSourceNotFound  = errors.New("no such source")
 	ErrSourceDisabled  = errors.New("source is disabled")
 	ErrAdapterNotFound = errors.New("no such adapter")
-	ErrNoAdapter       = errors.New("nothing names an adapter")
+	ErrNoAdapter       = errors.New("nothing names one adapter")
 	ErrBodyTooLarge    = errors.New("body is larger than the source permits")
 	// ErrNotKept says that the delivery may not have been kept and has to be sent again.
 	ErrNotKept = errors.New("delivery could not be kept")
@@ -65,7 +65,7 @@ type Source struct {
 
 // Observer is told what happened, for metrics. It must be quick.
 type Observer interface {
-	Delivered(provider string, state callnormv1.DeliveryState, duplicate bool)
+	Delivered(provider string, state callnormv1.DeliveryState, duplicate bool, unmapped int)
 	Normalized(adapter string, took time.Duration, result adapters.Result, err error)
 }
 
@@ -141,9 +141,18 @@ func (in *Intake) Deliver(ctx context.Context, request Request) (*callnormv1.Ing
 	if err != nil {
 		return nil, err
 	}
-	receipt, err := in.append(ctx, delivery, report, contributions, calls)
-	if errors.Is(err, store.ErrFold) {
-		receipt, err = in.append(ctx, delivery, unfolded(err), nil, nil)
+	receipt, failed, err := in.append(ctx, delivery, report, contributions, calls)
+	for errors.Is(err, store.ErrFold) && failed != nil {
+		// The items that are about another call than the one that failed go on without it.
+		contributions = slices.DeleteFunc(contributions, func(c store.Contribution) bool {
+			if c.Outcome != failed.outcome {
+				return false
+			}
+			report.Faults = append(report.Faults, unfolded(failed.err).ItemFault(c.Item))
+			return true
+		})
+		report.State = stateOf(len(contributions), len(report.GetFaults()))
+		receipt, failed, err = in.append(ctx, delivery, report, contributions, calls)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNotKept, err)
@@ -152,37 +161,69 @@ func (in *Intake) Deliver(ctx context.Context, request Request) (*callnormv1.Ing
 	if err != nil {
 		return nil, err
 	}
-	in.observer.Delivered(source.Provider, response.GetState(), receipt.Duplicate)
+	unmapped := 0
+	for _, outcome := range result.Outcomes {
+		unmapped += int(outcome.Call.GetProvenance().GetUnmappedCount())
+	}
+	in.observer.Delivered(source.Provider, response.GetState(), receipt.Duplicate, unmapped)
 	return response, nil
+}
+
+// foldFailure tells which call could not be put together.
+type foldFailure struct {
+	outcome store.OutcomeID
+	err     error
 }
 
 func (in *Intake) append(
 	ctx context.Context, delivery store.Delivery, report *callnormv1.IngestDeliveryResponse,
 	contributions []store.Contribution, calls map[place]*callnormv1.CallOutcome,
-) (store.Receipt, error) {
-	raw, err := proto.Marshal(report)
+) (store.Receipt, *foldFailure, error) {
+	raw, err := proto.Marshal(bounded(report))
 	if err != nil {
-		return store.Receipt{}, fmt.Errorf("marshal report: %w", err)
+		return store.Receipt{}, nil, fmt.Errorf("marshal report: %w", err)
 	}
 	delivery.State, delivery.Report = int32(report.GetState()), raw
 	id := in.store.DeliveryID(delivery.Key)
-	return in.store.Append(ctx, delivery, contributions, func(call store.Call) (store.Revision, error) {
-		return fold(call, id, calls)
+	failures := make(chan *foldFailure, 1) // fold may still run when Append has given up waiting
+	receipt, err := in.store.Append(ctx, delivery, contributions, func(call store.Call) (store.Revision, error) {
+		failure := &foldFailure{outcome: call.Outcome, err: errFoldPanicked}
+		defer func() {
+			if failure.err != nil {
+				select {
+				case failures <- failure:
+				default:
+				}
+			}
+		}()
+		var revision store.Revision
+		revision, failure.err = fold(call, id, calls)
+		return revision, failure.err
 	})
+	select {
+	case failure := <-failures:
+		return receipt, failure, err
+	default:
+		return receipt, nil, err
+	}
 }
 
-// unfolded reports a delivery whose items could be read but not be put together with what was known.
-func unfolded(err error) *callnormv1.IngestDeliveryResponse {
-	fault := &callnormv1.Fault{
-		Reason: callnormv1.FaultReason_FAULT_REASON_ADAPTER_FAILED,
-		Detail: "the delivery could not be put together with what was known of the call; it is kept and can be normalized again",
-	}
+var (
+	errTooMany      = errors.New("too many contributions")
+	errFoldPanicked = errors.New("panic")
+)
+
+// unfolded reports an item that could be read but not be put together with what was known of its call.
+func unfolded(err error) *adapters.Error {
 	if errors.Is(err, errTooMany) {
-		fault.Reason = callnormv1.FaultReason_FAULT_REASON_TOO_MANY_CONTRIBUTIONS
-		fault.Detail = fmt.Sprintf("the call has %d contributions already; the delivery is kept", maxContributions)
+		return &adapters.Error{
+			Reason: callnormv1.FaultReason_FAULT_REASON_TOO_MANY_CONTRIBUTIONS,
+			Detail: fmt.Sprintf("the call has %d contributions already; the delivery is kept", maxContributions),
+		}
 	}
-	return &callnormv1.IngestDeliveryResponse{
-		State: callnormv1.DeliveryState_DELIVERY_STATE_QUARANTINED, Faults: []*callnormv1.Fault{fault},
+	return &adapters.Error{
+		Reason: callnormv1.FaultReason_FAULT_REASON_ADAPTER_FAILED,
+		Detail: "the item could not be put together with what was known of the call; it is kept and can be normalized again",
 	}
 }
 
@@ -231,8 +272,6 @@ func identify(source Source, key store.DeliveryKey, outcome adapters.Outcome) st
 	}
 	return store.NewOutcomeID("call", group, string(outcome.Family), outcome.CallID)
 }
-
-var errTooMany = errors.New("too many contributions")
 
 // fold is the store's view of callstate.Fold. It runs inside the commit.
 func fold(call store.Call, delivery store.DeliveryID, calls map[place]*callnormv1.CallOutcome) (store.Revision, error) {
@@ -283,21 +322,42 @@ func fold(call store.Call, delivery store.DeliveryID, calls map[place]*callnormv
 // reportOf says what became of a delivery apart from its outcomes, which the store knows.
 func reportOf(result adapters.Result, err error) *callnormv1.IngestDeliveryResponse {
 	report := &callnormv1.IngestDeliveryResponse{Faults: result.Faults, Notices: result.Notices}
-	fault := (*adapters.Error)(nil)
-	switch {
-	case errors.As(err, &fault):
+	if fault := (*adapters.Error)(nil); errors.As(err, &fault) {
 		report.Faults = []*callnormv1.Fault{fault.Fault()}
-		report.State = callnormv1.DeliveryState_DELIVERY_STATE_QUARANTINED
-	case len(result.Outcomes) == 0 && len(result.Faults) > 0:
-		report.State = callnormv1.DeliveryState_DELIVERY_STATE_QUARANTINED
-	case len(result.Faults) > 0:
-		report.State = callnormv1.DeliveryState_DELIVERY_STATE_PARTLY_QUARANTINED
-	case len(result.Outcomes) == 0:
-		report.State = callnormv1.DeliveryState_DELIVERY_STATE_NO_OUTCOME
-	default:
-		report.State = callnormv1.DeliveryState_DELIVERY_STATE_NORMALIZED
 	}
+	report.State = stateOf(len(result.Outcomes), len(report.GetFaults()))
 	return report
+}
+
+func stateOf(outcomes, faults int) callnormv1.DeliveryState {
+	switch {
+	case faults > 0 && outcomes == 0:
+		return callnormv1.DeliveryState_DELIVERY_STATE_QUARANTINED
+	case faults > 0:
+		return callnormv1.DeliveryState_DELIVERY_STATE_PARTLY_QUARANTINED
+	case outcomes == 0:
+		return callnormv1.DeliveryState_DELIVERY_STATE_NO_OUTCOME
+	default:
+		return callnormv1.DeliveryState_DELIVERY_STATE_NORMALIZED
+	}
+}
+
+// maxListed bounds the faults and the notices of an answer: a batch of a megabyte may hold half a million bad items.
+const maxListed = 100
+
+// bounded returns a report that lists the first faults and notices and counts the others.
+func bounded(report *callnormv1.IngestDeliveryResponse) *callnormv1.IngestDeliveryResponse {
+	short := &callnormv1.IngestDeliveryResponse{State: report.GetState()}
+	var faults, notices int32
+	short.Faults, faults = list(report.GetFaults())
+	short.Notices, notices = list(report.GetNotices())
+	short.UnlistedCount = faults + notices
+	return short
+}
+
+func list[E any](all []E) (listed []E, unlisted int32) {
+	listed = all[:min(maxListed, len(all))]
+	return listed, int32(len(all) - len(listed))
 }
 
 func responseOf(receipt store.Receipt) (*callnormv1.IngestDeliveryResponse, error) {

@@ -14,6 +14,7 @@ import (
 	"github.com/callnorm/callnorm/internal/intake"
 	"github.com/callnorm/callnorm/internal/store"
 	"github.com/callnorm/callnorm/internal/store/sqlite"
+	"google.golang.org/protobuf/proto"
 )
 
 // stub is an adapter that does what a test wants.
@@ -22,6 +23,7 @@ type stub func(adapters.Delivery) (adapters.Result, error)
 func (stub) Name() string        { return "stub" }
 func (stub) Version() string     { return "1" }
 func (stub) Providers() []string { return []string{"stub"} }
+func (stub) Example() string     { return "" }
 
 func (s stub) Normalize(d adapters.Delivery) (adapters.Result, error) { return s(d) }
 
@@ -37,7 +39,7 @@ func (deaf) Append(ctx context.Context, _ store.Delivery, _ []store.Contribution
 
 type nobody struct{}
 
-func (nobody) Delivered(string, callnormv1.DeliveryState, bool)         {}
+func (nobody) Delivered(string, callnormv1.DeliveryState, bool, int)    {}
 func (nobody) Normalized(string, time.Duration, adapters.Result, error) {}
 
 func newIntake(t *testing.T, adapter stub, kept store.Store) *intake.Intake {
@@ -135,6 +137,41 @@ func TestACallTakesABoundedNumberOfContributions(t *testing.T) {
 	}
 	if again := deliver(t, in, "status-201"); !again.GetDuplicate() || len(again.GetFaults()) != 1 {
 		t.Errorf("repeated: %v", again)
+	}
+}
+
+func TestOneFullCallDoesNotSinkItsBatch(t *testing.T) {
+	t.Parallel()
+	in := newIntake(t, func(d adapters.Delivery) (adapters.Result, error) {
+		var result adapters.Result
+		for i, id := range strings.Split(string(d.Body), " ") {
+			result.Outcomes = append(result.Outcomes, adapters.Outcome{
+				Item: i, Family: adapters.FamilyCall, CallID: strings.Trim(id, "0123456789"), Call: &callnormv1.CallOutcome{StatusRaw: id},
+			})
+		}
+		result.Faults = []*callnormv1.Fault{{Item: proto.Int32(9), Reason: callnormv1.FaultReason_FAULT_REASON_UNEXPECTED_SHAPE}}
+		return result, nil
+	}, open(t))
+	for i := range 200 {
+		deliver(t, in, fmt.Sprint("full", i))
+	}
+	answer := deliver(t, in, "a full b")
+	if len(answer.GetOutcomes()) != 2 || answer.GetState() != callnormv1.DeliveryState_DELIVERY_STATE_PARTLY_QUARANTINED {
+		t.Errorf("%v", answer)
+	}
+	if faults := answer.GetFaults(); len(faults) != 2 || faults[1].GetItem() != 1 ||
+		faults[1].GetReason() != callnormv1.FaultReason_FAULT_REASON_TOO_MANY_CONTRIBUTIONS {
+		t.Errorf("%v", faults)
+	}
+}
+
+func TestAnAnswerListsABoundedNumberOfFaults(t *testing.T) {
+	t.Parallel()
+	in := newIntake(t, func(adapters.Delivery) (adapters.Result, error) {
+		return adapters.Result{Faults: make([]*callnormv1.Fault, 100_000)}, nil
+	}, open(t))
+	if answer := deliver(t, in, "bad"); len(answer.GetFaults()) != 100 || answer.GetUnlistedCount() != 99_900 {
+		t.Errorf("%d faults are listed, %d are not", len(answer.GetFaults()), answer.GetUnlistedCount())
 	}
 }
 

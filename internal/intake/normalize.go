@@ -33,8 +33,10 @@ func (in *Intake) Normalize(payload Payload) (*callnormv1.NormalizeResponse, err
 		Provider: source.Provider, Event: event, Query: payload.Query, Header: payload.Header, Body: payload.Body,
 		ReceiveTime: in.now(),
 	})
-	report := reportOf(result, err)
-	response := &callnormv1.NormalizeResponse{Faults: report.GetFaults(), Notices: report.GetNotices()}
+	report := bounded(reportOf(result, err))
+	response := &callnormv1.NormalizeResponse{
+		Faults: report.GetFaults(), Notices: report.GetNotices(), UnlistedCount: report.GetUnlistedCount(),
+	}
 	for _, outcome := range result.Outcomes {
 		outcome.Call.Source = source.Name
 		response.Outcomes = append(response.Outcomes, callstate.Bound(outcome.Call))
@@ -50,6 +52,9 @@ func (in *Intake) resolve(payload Payload) (Source, error) {
 		var err error
 		if source, err = in.Source(payload.Source); err != nil {
 			return Source{}, err
+		}
+		if payload.Adapter != "" && payload.Adapter != source.Adapter.Name() {
+			return Source{}, fmt.Errorf("%w: source %q reads with adapter %q, not %q", ErrNoAdapter, source.Name, source.Adapter.Name(), payload.Adapter)
 		}
 	case payload.Adapter != "":
 		adapter, ok := in.adapters.ByName(payload.Adapter)

@@ -59,6 +59,9 @@ func TestParseInternational(t *testing.T) {
 		"with a plus as well":                     {"+61491573087", known("+61491573087", "+61491573087", "AU", true)},
 		"a leading zero begins no country code":   {"0491573087", unknown("0491573087")},
 		"a word":                                  {"unknown", unknown("unknown")},
+		"a national number without its zero":      {"491573087", unknown("491573087")},
+		"the same, but the plus was sent":         {"+491573087", known("+491573087", "+491573087", "DE", false)},
+		"possible abroad, but not assigned":       {"15555551234", unknown("15555551234")},
 		"too short":                               {"61", unknown("61")},
 		"nothing":                                 {"", nil},
 	} {

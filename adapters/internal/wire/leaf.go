@@ -300,22 +300,27 @@ func (r *Reader) Texts() []string {
 	return list
 }
 
-// Placeholder tells whether a text stands for a value instead of being one: `[UUID]`, `{callId}`, `XXXXXXXX`, `<id>`,
-// `null`. Documentation, templates that were never filled in, and redaction leave such texts where ids and numbers belong.
+// Placeholder tells whether a text stands for an id instead of being one: `[UUID]`, `{callId}`, `${call_id}`, `XXXXXXXX`,
+// `<id>`, `null`, `0`, an id of zeros only. Documentation, templates that were never filled in, redaction and unset variables
+// leave such texts where ids belong, and calls must not be put together for having one in common.
 func Placeholder(text string) bool {
 	text = strings.TrimSpace(text)
 	if text == "" {
 		return true
 	}
-	first, last := text[0], text[len(text)-1]
-	if first == '[' && last == ']' || first == '{' && last == '}' || first == '<' && last == '>' {
+	text = strings.TrimPrefix(text, "$")
+	if text == "" || strings.Trim(text, "*-_#+ ") == "" || strings.Trim(text, "0-_ ") == "" {
 		return true
 	}
-	if strings.Trim(text, "Xx*-_#+ ") == "" {
+	switch first, last := text[0], text[len(text)-1]; {
+	case first == '[' && last == ']', first == '{' && last == '}', first == '<' && last == '>', first == '%' && last == '%':
+		return true
+	}
+	if len(text) >= 3 && strings.Trim(text, "Xx*-_#+ ") == "" {
 		return true
 	}
 	switch strings.ToLower(text) {
-	case "null", "none", "nil", "undefined", "n/a", "redacted", "string", "uuid":
+	case "null", "none", "nil", "undefined", "unknown", "n/a", "na", "redacted", "string", "uuid", "true", "false", "-1", "nan":
 		return true
 	}
 	return false

@@ -335,7 +335,9 @@ func TestPlaceholder(t *testing.T) {
 		"": true, "  ": true, "[UUID]": true, "[REDACTED]": true, "{callId}": true, "{{call_id}}": true, "<id>": true, "XXXXXXXX": true,
 		"+1 XXX-XXX": false, "xxx-xxx": true, "***": true, "----": true, "null": true, "None": true, "undefined": true, "N/A": true,
 		"string": true, "UUID": true, "redacted": true,
-		"0": false, "1": false, "x1": false, "nullable": false, "3f0c00b5-5d1e-4b7a-9c55-8a10c19300b5": false,
+		"${call_id}": true, "$": true, "%callId%": true, "unknown": true, "false": true, "True": true, "-1": true, "0": true,
+		"00000000-0000-0000-0000-000000000000": true, "000000000000000000000000": true,
+		"x": false, "1": false, "10": false, "x1": false, "nullable": false, "3f0c00b5-5d1e-4b7a-9c55-8a10c19300b5": false,
 		"1711646262471x768387119913843100": false, "[a": false, "call_1": false, "Nina": false,
 	} {
 		if got := wire.Placeholder(text); got != want {

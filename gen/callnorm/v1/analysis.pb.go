@@ -312,7 +312,7 @@ type Analysis struct {
 	Title string `protobuf:"bytes,1,opt,name=title,proto3" json:"title,omitempty"`
 	// Holds the summary.
 	Summary string `protobuf:"bytes,2,opt,name=summary,proto3" json:"summary,omitempty"`
-	// Tells whether the call succeeded.
+	// Tells whether the platform calls the call a success. Whether the customer's own aim was reached is `disposition.goal`.
 	Success GoalResult `protobuf:"varint,3,opt,name=success,proto3,enum=callnorm.v1.GoalResult" json:"success,omitempty"`
 	// Holds the provider's own word for `success`.
 	SuccessRaw string `protobuf:"bytes,4,opt,name=success_raw,json=successRaw,proto3" json:"success_raw,omitempty"`

@@ -269,8 +269,8 @@ const (
 	CallStatus_CALL_STATUS_CANCELED CallStatus = 25
 	// Never dialled, or stopped by the carrier, because of a rule: a do-not-call registry, a spam label.
 	CallStatus_CALL_STATUS_BLOCKED CallStatus = 26
-	// Was never connected, or no conversation came about; the provider does not tell which or why.
-	CallStatus_CALL_STATUS_NOT_CONNECTED CallStatus = 27
+	// Ended without a conversation: it was never answered, or answered and nothing was said. The provider does not tell which.
+	CallStatus_CALL_STATUS_NO_CONVERSATION CallStatus = 27
 )
 
 // Enum value maps for CallStatus.
@@ -290,24 +290,24 @@ var (
 		24: "CALL_STATUS_FAILED",
 		25: "CALL_STATUS_CANCELED",
 		26: "CALL_STATUS_BLOCKED",
-		27: "CALL_STATUS_NOT_CONNECTED",
+		27: "CALL_STATUS_NO_CONVERSATION",
 	}
 	CallStatus_value = map[string]int32{
-		"CALL_STATUS_UNSPECIFIED":   0,
-		"CALL_STATUS_OTHER":         1,
-		"CALL_STATUS_QUEUED":        10,
-		"CALL_STATUS_INITIATED":     11,
-		"CALL_STATUS_RINGING":       12,
-		"CALL_STATUS_IN_PROGRESS":   13,
-		"CALL_STATUS_PAUSED":        14,
-		"CALL_STATUS_COMPLETED":     20,
-		"CALL_STATUS_NO_ANSWER":     21,
-		"CALL_STATUS_BUSY":          22,
-		"CALL_STATUS_REJECTED":      23,
-		"CALL_STATUS_FAILED":        24,
-		"CALL_STATUS_CANCELED":      25,
-		"CALL_STATUS_BLOCKED":       26,
-		"CALL_STATUS_NOT_CONNECTED": 27,
+		"CALL_STATUS_UNSPECIFIED":     0,
+		"CALL_STATUS_OTHER":           1,
+		"CALL_STATUS_QUEUED":          10,
+		"CALL_STATUS_INITIATED":       11,
+		"CALL_STATUS_RINGING":         12,
+		"CALL_STATUS_IN_PROGRESS":     13,
+		"CALL_STATUS_PAUSED":          14,
+		"CALL_STATUS_COMPLETED":       20,
+		"CALL_STATUS_NO_ANSWER":       21,
+		"CALL_STATUS_BUSY":            22,
+		"CALL_STATUS_REJECTED":        23,
+		"CALL_STATUS_FAILED":          24,
+		"CALL_STATUS_CANCELED":        25,
+		"CALL_STATUS_BLOCKED":         26,
+		"CALL_STATUS_NO_CONVERSATION": 27,
 	}
 )
 
@@ -428,6 +428,8 @@ const (
 	EndReason_END_REASON_MEDIA_ERROR EndReason = 507
 	// The platform failed.
 	EndReason_END_REASON_PLATFORM_ERROR EndReason = 508
+	// Something failed; the provider does not tell what.
+	EndReason_END_REASON_ERROR EndReason = 513
 	// The configuration is wrong.
 	EndReason_END_REASON_CONFIGURATION_ERROR EndReason = 509
 	// Money or quota ran out.
@@ -490,6 +492,7 @@ var (
 		506: "END_REASON_TELEPHONY_PERMISSION",
 		507: "END_REASON_MEDIA_ERROR",
 		508: "END_REASON_PLATFORM_ERROR",
+		513: "END_REASON_ERROR",
 		509: "END_REASON_CONFIGURATION_ERROR",
 		510: "END_REASON_QUOTA_OR_BILLING",
 		511: "END_REASON_CONCURRENCY_LIMIT",
@@ -542,6 +545,7 @@ var (
 		"END_REASON_TELEPHONY_PERMISSION":      506,
 		"END_REASON_MEDIA_ERROR":               507,
 		"END_REASON_PLATFORM_ERROR":            508,
+		"END_REASON_ERROR":                     513,
 		"END_REASON_CONFIGURATION_ERROR":       509,
 		"END_REASON_QUOTA_OR_BILLING":          510,
 		"END_REASON_CONCURRENCY_LIMIT":         511,
@@ -985,35 +989,39 @@ type DecidedBy int32
 const (
 	// Not told.
 	DecidedBy_DECIDED_BY_UNSPECIFIED DecidedBy = 0
+	// Told, but not one of ours.
+	DecidedBy_DECIDED_BY_OTHER DecidedBy = 1
 	// A rule of the provider.
-	DecidedBy_DECIDED_BY_PROVIDER_RULE DecidedBy = 1
+	DecidedBy_DECIDED_BY_PROVIDER_RULE DecidedBy = 2
 	// A language model of the provider.
-	DecidedBy_DECIDED_BY_PROVIDER_LLM DecidedBy = 2
+	DecidedBy_DECIDED_BY_PROVIDER_LLM DecidedBy = 3
 	// The telephone network.
-	DecidedBy_DECIDED_BY_TELEPHONY DecidedBy = 3
+	DecidedBy_DECIDED_BY_TELEPHONY DecidedBy = 4
 	// A human.
-	DecidedBy_DECIDED_BY_HUMAN DecidedBy = 4
+	DecidedBy_DECIDED_BY_HUMAN DecidedBy = 5
 	// A rule of ours.
-	DecidedBy_DECIDED_BY_OUR_RULE DecidedBy = 5
+	DecidedBy_DECIDED_BY_OUR_RULE DecidedBy = 6
 )
 
 // Enum value maps for DecidedBy.
 var (
 	DecidedBy_name = map[int32]string{
 		0: "DECIDED_BY_UNSPECIFIED",
-		1: "DECIDED_BY_PROVIDER_RULE",
-		2: "DECIDED_BY_PROVIDER_LLM",
-		3: "DECIDED_BY_TELEPHONY",
-		4: "DECIDED_BY_HUMAN",
-		5: "DECIDED_BY_OUR_RULE",
+		1: "DECIDED_BY_OTHER",
+		2: "DECIDED_BY_PROVIDER_RULE",
+		3: "DECIDED_BY_PROVIDER_LLM",
+		4: "DECIDED_BY_TELEPHONY",
+		5: "DECIDED_BY_HUMAN",
+		6: "DECIDED_BY_OUR_RULE",
 	}
 	DecidedBy_value = map[string]int32{
 		"DECIDED_BY_UNSPECIFIED":   0,
-		"DECIDED_BY_PROVIDER_RULE": 1,
-		"DECIDED_BY_PROVIDER_LLM":  2,
-		"DECIDED_BY_TELEPHONY":     3,
-		"DECIDED_BY_HUMAN":         4,
-		"DECIDED_BY_OUR_RULE":      5,
+		"DECIDED_BY_OTHER":         1,
+		"DECIDED_BY_PROVIDER_RULE": 2,
+		"DECIDED_BY_PROVIDER_LLM":  3,
+		"DECIDED_BY_TELEPHONY":     4,
+		"DECIDED_BY_HUMAN":         5,
+		"DECIDED_BY_OUR_RULE":      6,
 	}
 )
 
@@ -1250,7 +1258,8 @@ type Disposition struct {
 	Rationale string `protobuf:"bytes,5,opt,name=rationale,proto3" json:"rationale,omitempty"`
 	// Tells who decided.
 	DecidedBy DecidedBy `protobuf:"varint,6,opt,name=decided_by,json=decidedBy,proto3,enum=callnorm.v1.DecidedBy" json:"decided_by,omitempty"`
-	// Tells whether the aim of the call was reached.
+	// Tells whether the aim was reached that the customer had defined for the call. Whether the platform calls the call a success
+	// is `analysis.success`.
 	Goal GoalResult `protobuf:"varint,8,opt,name=goal,proto3,enum=callnorm.v1.GoalResult" json:"goal,omitempty"`
 	// Holds the provider's own word for `goal`.
 	GoalRaw string `protobuf:"bytes,9,opt,name=goal_raw,json=goalRaw,proto3" json:"goal_raw,omitempty"`
@@ -1555,7 +1564,7 @@ const file_callnorm_v1_classification_proto_rawDesc = "" +
 	"\x10CHANNEL_WHATSAPP\x10\x05\x12\x11\n" +
 	"\rCHANNEL_VIDEO\x10\x06\x12\x10\n" +
 	"\fCHANNEL_TEXT\x10\a\x12\x0f\n" +
-	"\vCHANNEL_SMS\x10\b*\x91\x03\n" +
+	"\vCHANNEL_SMS\x10\b*\x93\x03\n" +
 	"\n" +
 	"CallStatus\x12\x1b\n" +
 	"\x17CALL_STATUS_UNSPECIFIED\x10\x00\x12\x15\n" +
@@ -1572,8 +1581,8 @@ const file_callnorm_v1_classification_proto_rawDesc = "" +
 	"\x14CALL_STATUS_REJECTED\x10\x17\x12\x16\n" +
 	"\x12CALL_STATUS_FAILED\x10\x18\x12\x18\n" +
 	"\x14CALL_STATUS_CANCELED\x10\x19\x12\x17\n" +
-	"\x13CALL_STATUS_BLOCKED\x10\x1a\x12\x1d\n" +
-	"\x19CALL_STATUS_NOT_CONNECTED\x10\x1b*\x95\f\n" +
+	"\x13CALL_STATUS_BLOCKED\x10\x1a\x12\x1f\n" +
+	"\x1bCALL_STATUS_NO_CONVERSATION\x10\x1b*\xac\f\n" +
 	"\tEndReason\x12\x1a\n" +
 	"\x16END_REASON_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10END_REASON_OTHER\x10\x01\x12\x1e\n" +
@@ -1617,7 +1626,8 @@ const file_callnorm_v1_classification_proto_rawDesc = "" +
 	"\x1aEND_REASON_TELEPHONY_ERROR\x10\xf9\x03\x12$\n" +
 	"\x1fEND_REASON_TELEPHONY_PERMISSION\x10\xfa\x03\x12\x1b\n" +
 	"\x16END_REASON_MEDIA_ERROR\x10\xfb\x03\x12\x1e\n" +
-	"\x19END_REASON_PLATFORM_ERROR\x10\xfc\x03\x12#\n" +
+	"\x19END_REASON_PLATFORM_ERROR\x10\xfc\x03\x12\x15\n" +
+	"\x10END_REASON_ERROR\x10\x81\x04\x12#\n" +
 	"\x1eEND_REASON_CONFIGURATION_ERROR\x10\xfd\x03\x12 \n" +
 	"\x1bEND_REASON_QUOTA_OR_BILLING\x10\xfe\x03\x12!\n" +
 	"\x1cEND_REASON_CONCURRENCY_LIMIT\x10\xff\x03\x12!\n" +
@@ -1690,14 +1700,15 @@ const file_callnorm_v1_classification_proto_rawDesc = "" +
 	"\x13GOAL_RESULT_PARTIAL\x10\x03\x12\x1c\n" +
 	"\x18GOAL_RESULT_NOT_ACHIEVED\x10\x04\x12\x1e\n" +
 	"\x1aGOAL_RESULT_NOT_APPLICABLE\x10\x05\x12\x17\n" +
-	"\x13GOAL_RESULT_UNKNOWN\x10\x06*\xab\x01\n" +
+	"\x13GOAL_RESULT_UNKNOWN\x10\x06*\xc1\x01\n" +
 	"\tDecidedBy\x12\x1a\n" +
-	"\x16DECIDED_BY_UNSPECIFIED\x10\x00\x12\x1c\n" +
-	"\x18DECIDED_BY_PROVIDER_RULE\x10\x01\x12\x1b\n" +
-	"\x17DECIDED_BY_PROVIDER_LLM\x10\x02\x12\x18\n" +
-	"\x14DECIDED_BY_TELEPHONY\x10\x03\x12\x14\n" +
-	"\x10DECIDED_BY_HUMAN\x10\x04\x12\x17\n" +
-	"\x13DECIDED_BY_OUR_RULE\x10\x05B\xac\x01\n" +
+	"\x16DECIDED_BY_UNSPECIFIED\x10\x00\x12\x14\n" +
+	"\x10DECIDED_BY_OTHER\x10\x01\x12\x1c\n" +
+	"\x18DECIDED_BY_PROVIDER_RULE\x10\x02\x12\x1b\n" +
+	"\x17DECIDED_BY_PROVIDER_LLM\x10\x03\x12\x18\n" +
+	"\x14DECIDED_BY_TELEPHONY\x10\x04\x12\x14\n" +
+	"\x10DECIDED_BY_HUMAN\x10\x05\x12\x17\n" +
+	"\x13DECIDED_BY_OUR_RULE\x10\x06B\xac\x01\n" +
 	"\x0fcom.callnorm.v1B\x13ClassificationProtoP\x01Z7github.com/callnorm/callnorm/gen/callnorm/v1;callnormv1\xa2\x02\x03CXX\xaa\x02\vCallnorm.V1\xca\x02\vCallnorm\\V1\xe2\x02\x17Callnorm\\V1\\GPBMetadata\xea\x02\fCallnorm::V1b\x06proto3"
 
 var (

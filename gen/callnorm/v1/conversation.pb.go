@@ -785,6 +785,8 @@ type Recording struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Tells what is on it.
 	Kind RecordingKind `protobuf:"varint,1,opt,name=kind,proto3,enum=callnorm.v1.RecordingKind" json:"kind,omitempty"`
+	// Holds the provider's own word for `kind`.
+	KindRaw string `protobuf:"bytes,11,opt,name=kind_raw,json=kindRaw,proto3" json:"kind_raw,omitempty"`
 	// Holds the address. It may be a credential by itself, and it may need one.
 	Uri string `protobuf:"bytes,2,opt,name=uri,proto3" json:"uri,omitempty"`
 	// Holds the provider's or carrier's id.
@@ -842,6 +844,13 @@ func (x *Recording) GetKind() RecordingKind {
 		return x.Kind
 	}
 	return RecordingKind_RECORDING_KIND_UNSPECIFIED
+}
+
+func (x *Recording) GetKindRaw() string {
+	if x != nil {
+		return x.KindRaw
+	}
+	return ""
 }
 
 func (x *Recording) GetUri() string {
@@ -916,6 +925,8 @@ type Message struct {
 	Direction Direction `protobuf:"varint,2,opt,name=direction,proto3,enum=callnorm.v1.Direction" json:"direction,omitempty"`
 	// Tells by what medium.
 	Channel Channel `protobuf:"varint,3,opt,name=channel,proto3,enum=callnorm.v1.Channel" json:"channel,omitempty"`
+	// Holds the provider's own word for `direction` or the kind of message.
+	KindRaw string `protobuf:"bytes,11,opt,name=kind_raw,json=kindRaw,proto3" json:"kind_raw,omitempty"`
 	// Describes the sender.
 	Sender *PhoneNumber `protobuf:"bytes,4,opt,name=sender,proto3" json:"sender,omitempty"`
 	// Describes the recipient.
@@ -983,6 +994,13 @@ func (x *Message) GetChannel() Channel {
 		return x.Channel
 	}
 	return Channel_CHANNEL_UNSPECIFIED
+}
+
+func (x *Message) GetKindRaw() string {
+	if x != nil {
+		return x.KindRaw
+	}
+	return ""
 }
 
 func (x *Message) GetSender() *PhoneNumber {
@@ -1412,9 +1430,10 @@ const file_callnorm_v1_conversation_proto_rawDesc = "" +
 	"\bKeyPress\x12\x16\n" +
 	"\x06digits\x18\x01 \x01(\tR\x06digits\x121\n" +
 	"\x06offset\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x06offset\x12%\n" +
-	"\x0eparticipant_id\x18\x03 \x01(\tR\rparticipantId\"\xbd\x03\n" +
+	"\x0eparticipant_id\x18\x03 \x01(\tR\rparticipantId\"\xd8\x03\n" +
 	"\tRecording\x12.\n" +
-	"\x04kind\x18\x01 \x01(\x0e2\x1a.callnorm.v1.RecordingKindR\x04kind\x12\x10\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x1a.callnorm.v1.RecordingKindR\x04kind\x12\x19\n" +
+	"\bkind_raw\x18\v \x01(\tR\akindRaw\x12\x10\n" +
 	"\x03uri\x18\x02 \x01(\tR\x03uri\x12\x0e\n" +
 	"\x02id\x18\x03 \x01(\tR\x02id\x12;\n" +
 	"\vexpire_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
@@ -1430,11 +1449,12 @@ const file_callnorm_v1_conversation_proto_rawDesc = "" +
 	"status_raw\x18\n" +
 	" \x01(\tR\tstatusRawB\x10\n" +
 	"\x0e_auth_requiredB\r\n" +
-	"\v_size_bytes\"\x89\x03\n" +
+	"\v_size_bytes\"\xa4\x03\n" +
 	"\aMessage\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x124\n" +
 	"\tdirection\x18\x02 \x01(\x0e2\x16.callnorm.v1.DirectionR\tdirection\x12.\n" +
-	"\achannel\x18\x03 \x01(\x0e2\x14.callnorm.v1.ChannelR\achannel\x120\n" +
+	"\achannel\x18\x03 \x01(\x0e2\x14.callnorm.v1.ChannelR\achannel\x12\x19\n" +
+	"\bkind_raw\x18\v \x01(\tR\akindRaw\x120\n" +
 	"\x06sender\x18\x04 \x01(\v2\x18.callnorm.v1.PhoneNumberR\x06sender\x126\n" +
 	"\trecipient\x18\x05 \x01(\v2\x18.callnorm.v1.PhoneNumberR\trecipient\x12\x12\n" +
 	"\x04text\x18\x06 \x01(\tR\x04text\x12\x1d\n" +

@@ -272,7 +272,8 @@ type Money struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Holds the ISO 4217 code. Empty where the provider tells none.
 	CurrencyCode string `protobuf:"bytes,1,opt,name=currency_code,json=currencyCode,proto3" json:"currency_code,omitempty"`
-	// Holds the amount as a decimal, exactly as sent: fractions of a cent are usual, and binary floats would change them.
+	// Holds the amount as a decimal with all digits that were sent, an exponent written out: fractions of a cent are usual, and
+	// binary floats would change them.
 	Amount        string `protobuf:"bytes,2,opt,name=amount,proto3" json:"amount,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -40,7 +40,7 @@ const (
 	ErrorReason_ERROR_REASON_AMBIGUOUS ErrorReason = 5
 	// The body is larger than the source permits.
 	ErrorReason_ERROR_REASON_BODY_TOO_LARGE ErrorReason = 6
-	// The body could not be read from the connection.
+	// The body did not arrive as a whole. Try again.
 	ErrorReason_ERROR_REASON_BODY_UNREADABLE ErrorReason = 7
 	// The cursor is not one of ours.
 	ErrorReason_ERROR_REASON_CURSOR_MALFORMED ErrorReason = 8
@@ -58,6 +58,14 @@ const (
 	ErrorReason_ERROR_REASON_SOURCE_DISABLED ErrorReason = 14
 	// The server failed. The cause is in its log.
 	ErrorReason_ERROR_REASON_INTERNAL ErrorReason = 15
+	// Nothing is served at this path.
+	ErrorReason_ERROR_REASON_ROUTE_NOT_FOUND ErrorReason = 16
+	// The path takes other methods.
+	ErrorReason_ERROR_REASON_METHOD_NOT_ALLOWED ErrorReason = 17
+	// The deadline passed.
+	ErrorReason_ERROR_REASON_DEADLINE_EXCEEDED ErrorReason = 18
+	// The caller went away.
+	ErrorReason_ERROR_REASON_CANCELED ErrorReason = 19
 )
 
 // Enum value maps for ErrorReason.
@@ -79,24 +87,32 @@ var (
 		13: "ERROR_REASON_SHUTTING_DOWN",
 		14: "ERROR_REASON_SOURCE_DISABLED",
 		15: "ERROR_REASON_INTERNAL",
+		16: "ERROR_REASON_ROUTE_NOT_FOUND",
+		17: "ERROR_REASON_METHOD_NOT_ALLOWED",
+		18: "ERROR_REASON_DEADLINE_EXCEEDED",
+		19: "ERROR_REASON_CANCELED",
 	}
 	ErrorReason_value = map[string]int32{
-		"ERROR_REASON_UNSPECIFIED":       0,
-		"ERROR_REASON_INVALID_REQUEST":   1,
-		"ERROR_REASON_SOURCE_NOT_FOUND":  2,
-		"ERROR_REASON_ADAPTER_NOT_FOUND": 3,
-		"ERROR_REASON_OUTCOME_NOT_FOUND": 4,
-		"ERROR_REASON_AMBIGUOUS":         5,
-		"ERROR_REASON_BODY_TOO_LARGE":    6,
-		"ERROR_REASON_BODY_UNREADABLE":   7,
-		"ERROR_REASON_CURSOR_MALFORMED":  8,
-		"ERROR_REASON_CURSOR_FOREIGN":    9,
-		"ERROR_REASON_CURSOR_EXPIRED":    10,
-		"ERROR_REASON_STORE_UNAVAILABLE": 11,
-		"ERROR_REASON_OVERLOADED":        12,
-		"ERROR_REASON_SHUTTING_DOWN":     13,
-		"ERROR_REASON_SOURCE_DISABLED":   14,
-		"ERROR_REASON_INTERNAL":          15,
+		"ERROR_REASON_UNSPECIFIED":        0,
+		"ERROR_REASON_INVALID_REQUEST":    1,
+		"ERROR_REASON_SOURCE_NOT_FOUND":   2,
+		"ERROR_REASON_ADAPTER_NOT_FOUND":  3,
+		"ERROR_REASON_OUTCOME_NOT_FOUND":  4,
+		"ERROR_REASON_AMBIGUOUS":          5,
+		"ERROR_REASON_BODY_TOO_LARGE":     6,
+		"ERROR_REASON_BODY_UNREADABLE":    7,
+		"ERROR_REASON_CURSOR_MALFORMED":   8,
+		"ERROR_REASON_CURSOR_FOREIGN":     9,
+		"ERROR_REASON_CURSOR_EXPIRED":     10,
+		"ERROR_REASON_STORE_UNAVAILABLE":  11,
+		"ERROR_REASON_OVERLOADED":         12,
+		"ERROR_REASON_SHUTTING_DOWN":      13,
+		"ERROR_REASON_SOURCE_DISABLED":    14,
+		"ERROR_REASON_INTERNAL":           15,
+		"ERROR_REASON_ROUTE_NOT_FOUND":    16,
+		"ERROR_REASON_METHOD_NOT_ALLOWED": 17,
+		"ERROR_REASON_DEADLINE_EXCEEDED":  18,
+		"ERROR_REASON_CANCELED":           19,
 	}
 )
 
@@ -131,7 +147,7 @@ var File_callnorm_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_callnorm_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"\x1ecallnorm/v1/error_reason.proto\x12\vcallnorm.v1*\x9a\x04\n" +
+	"\x1ecallnorm/v1/error_reason.proto\x12\vcallnorm.v1*\xa0\x05\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cERROR_REASON_INVALID_REQUEST\x10\x01\x12!\n" +
@@ -149,7 +165,11 @@ const file_callnorm_v1_error_reason_proto_rawDesc = "" +
 	"\x17ERROR_REASON_OVERLOADED\x10\f\x12\x1e\n" +
 	"\x1aERROR_REASON_SHUTTING_DOWN\x10\r\x12 \n" +
 	"\x1cERROR_REASON_SOURCE_DISABLED\x10\x0e\x12\x19\n" +
-	"\x15ERROR_REASON_INTERNAL\x10\x0fB\xa9\x01\n" +
+	"\x15ERROR_REASON_INTERNAL\x10\x0f\x12 \n" +
+	"\x1cERROR_REASON_ROUTE_NOT_FOUND\x10\x10\x12#\n" +
+	"\x1fERROR_REASON_METHOD_NOT_ALLOWED\x10\x11\x12\"\n" +
+	"\x1eERROR_REASON_DEADLINE_EXCEEDED\x10\x12\x12\x19\n" +
+	"\x15ERROR_REASON_CANCELED\x10\x13B\xa9\x01\n" +
 	"\x0fcom.callnorm.v1B\x10ErrorReasonProtoP\x01Z7github.com/callnorm/callnorm/gen/callnorm/v1;callnormv1\xa2\x02\x03CXX\xaa\x02\vCallnorm.V1\xca\x02\vCallnorm\\V1\xe2\x02\x17Callnorm\\V1\\GPBMetadata\xea\x02\fCallnorm::V1b\x06proto3"
 
 var (

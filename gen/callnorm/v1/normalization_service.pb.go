@@ -183,7 +183,8 @@ func (FaultReason) EnumDescriptor() ([]byte, []int) {
 	return file_callnorm_v1_normalization_service_proto_rawDescGZIP(), []int{1}
 }
 
-// NormalizeRequest is a payload with what is needed to understand it. One of `source`, `adapter` and `provider` is required.
+// NormalizeRequest is a payload with what is needed to understand it. One of `source`, `adapter` and `provider` is required; they
+// must not contradict each other.
 type NormalizeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Names a configured source, whose adapter and provider are used.
@@ -291,7 +292,9 @@ type NormalizeResponse struct {
 	// Lists the items that could not be normalized. A payload that could not be read at all has one fault without an item.
 	Faults []*Fault `protobuf:"bytes,2,rep,name=faults,proto3" json:"faults,omitempty"`
 	// Lists the items that are known and tell nothing about a call.
-	Notices       []*Notice `protobuf:"bytes,3,rep,name=notices,proto3" json:"notices,omitempty"`
+	Notices []*Notice `protobuf:"bytes,3,rep,name=notices,proto3" json:"notices,omitempty"`
+	// Counts the faults and notices beyond those that are listed: of each kind the first hundred.
+	UnlistedCount int32 `protobuf:"varint,4,opt,name=unlisted_count,json=unlistedCount,proto3" json:"unlisted_count,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -345,6 +348,13 @@ func (x *NormalizeResponse) GetNotices() []*Notice {
 		return x.Notices
 	}
 	return nil
+}
+
+func (x *NormalizeResponse) GetUnlistedCount() int32 {
+	if x != nil {
+		return x.UnlistedCount
+	}
+	return 0
 }
 
 // IngestDeliveryRequest is one HTTP request of a provider.
@@ -452,7 +462,9 @@ type IngestDeliveryResponse struct {
 	// Lists the items that could not be normalized. They are kept and can be normalized again.
 	Faults []*Fault `protobuf:"bytes,5,rep,name=faults,proto3" json:"faults,omitempty"`
 	// Lists the items that are known and tell nothing about a call.
-	Notices       []*Notice `protobuf:"bytes,6,rep,name=notices,proto3" json:"notices,omitempty"`
+	Notices []*Notice `protobuf:"bytes,6,rep,name=notices,proto3" json:"notices,omitempty"`
+	// Counts the faults and notices beyond those that are listed: of each kind the first hundred.
+	UnlistedCount int32 `protobuf:"varint,7,opt,name=unlisted_count,json=unlistedCount,proto3" json:"unlisted_count,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -527,6 +539,13 @@ func (x *IngestDeliveryResponse) GetNotices() []*Notice {
 		return x.Notices
 	}
 	return nil
+}
+
+func (x *IngestDeliveryResponse) GetUnlistedCount() int32 {
+	if x != nil {
+		return x.UnlistedCount
+	}
+	return 0
 }
 
 // DeliveredOutcome is one outcome that a delivery contributed to.
@@ -789,33 +808,35 @@ var File_callnorm_v1_normalization_service_proto protoreflect.FileDescriptor
 
 const file_callnorm_v1_normalization_service_proto_rawDesc = "" +
 	"\n" +
-	"'callnorm/v1/normalization_service.proto\x12\vcallnorm.v1\x1a\x1bbuf/validate/validate.proto\x1a\x19callnorm/v1/outcome.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xae\x02\n" +
+	"'callnorm/v1/normalization_service.proto\x12\vcallnorm.v1\x1a\x1bbuf/validate/validate.proto\x1a\x19callnorm/v1/outcome.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd5\x02\n" +
 	"\x10NormalizeRequest\x12\x1f\n" +
 	"\x06source\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18?R\x06source\x12!\n" +
-	"\aadapter\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18?R\aadapter\x12#\n" +
-	"\bprovider\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18?R\bprovider\x12\x1d\n" +
+	"\aadapter\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18?R\aadapter\x12J\n" +
+	"\bprovider\x18\x03 \x01(\tB.\xbaH+r)2'^$|^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$R\bprovider\x12\x1d\n" +
 	"\x05event\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18dR\x05event\x123\n" +
 	"\x04body\x18\x05 \x01(\v2\x14.google.api.HttpBodyB\t\xe0A\x02\xbaH\x03\xc8\x01\x01R\x04body\x12<\n" +
 	"\aheaders\x18\x06 \x03(\v2\x17.callnorm.v1.HttpHeaderB\t\xbaH\x06\x92\x01\x03\x10\xc8\x01R\aheaders\x12\x1f\n" +
-	"\x05query\x18\a \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80\x01R\x05query\"\xa4\x01\n" +
+	"\x05query\x18\a \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80\x01R\x05query\"\xcb\x01\n" +
 	"\x11NormalizeResponse\x124\n" +
 	"\boutcomes\x18\x01 \x03(\v2\x18.callnorm.v1.CallOutcomeR\boutcomes\x12*\n" +
 	"\x06faults\x18\x02 \x03(\v2\x12.callnorm.v1.FaultR\x06faults\x12-\n" +
-	"\anotices\x18\x03 \x03(\v2\x13.callnorm.v1.NoticeR\anotices\"\xa4\x02\n" +
+	"\anotices\x18\x03 \x03(\v2\x13.callnorm.v1.NoticeR\anotices\x12%\n" +
+	"\x0eunlisted_count\x18\x04 \x01(\x05R\runlistedCount\"\xa4\x02\n" +
 	"\x15IngestDeliveryRequest\x12$\n" +
 	"\x06source\x18\x01 \x01(\tB\f\xe0A\x02\xbaH\x06r\x04\x10\x01\x18?R\x06source\x12\x1d\n" +
 	"\x05event\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18dR\x05event\x12(\n" +
 	"\x04body\x18\x03 \x01(\v2\x14.google.api.HttpBodyR\x04body\x12<\n" +
 	"\aheaders\x18\x04 \x03(\v2\x17.callnorm.v1.HttpHeaderB\t\xbaH\x06\x92\x01\x03\x10\xc8\x01R\aheaders\x12\x1f\n" +
 	"\x05query\x18\x05 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80\x01R\x05query\x12=\n" +
-	"\freceive_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\vreceiveTime\"\xad\x02\n" +
+	"\freceive_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\vreceiveTime\"\xd4\x02\n" +
 	"\x16IngestDeliveryResponse\x12\x1a\n" +
 	"\bdelivery\x18\x01 \x01(\tR\bdelivery\x12!\n" +
 	"\tduplicate\x18\x02 \x01(\bH\x00R\tduplicate\x88\x01\x01\x120\n" +
 	"\x05state\x18\x03 \x01(\x0e2\x1a.callnorm.v1.DeliveryStateR\x05state\x129\n" +
 	"\boutcomes\x18\x04 \x03(\v2\x1d.callnorm.v1.DeliveredOutcomeR\boutcomes\x12*\n" +
 	"\x06faults\x18\x05 \x03(\v2\x12.callnorm.v1.FaultR\x06faults\x12-\n" +
-	"\anotices\x18\x06 \x03(\v2\x13.callnorm.v1.NoticeR\anoticesB\f\n" +
+	"\anotices\x18\x06 \x03(\v2\x13.callnorm.v1.NoticeR\anotices\x12%\n" +
+	"\x0eunlisted_count\x18\a \x01(\x05R\runlistedCountB\f\n" +
 	"\n" +
 	"_duplicate\"s\n" +
 	"\x10DeliveredOutcome\x12\x12\n" +

@@ -341,7 +341,7 @@ type CallOutcome struct {
 	Source string `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`
 	// Holds the provider's id of the call, opaque and exactly as sent. Empty where the provider sent none, or a placeholder.
 	ProviderCallId string `protobuf:"bytes,4,opt,name=provider_call_id,json=providerCallId,proto3" json:"provider_call_id,omitempty"`
-	// Lists the ids that other systems know this call by, such as the carrier's call id beside the agent platform's.
+	// Lists the ids that other systems know this very call by, such as the carrier's call id beside the agent platform's.
 	ExternalIds []*ExternalId `protobuf:"bytes,5,rep,name=external_ids,json=externalIds,proto3" json:"external_ids,omitempty"`
 	// Names the provider's id of the call that this one continues or belongs to, where one is told.
 	ParentCallId string `protobuf:"bytes,6,opt,name=parent_call_id,json=parentCallId,proto3" json:"parent_call_id,omitempty"`
@@ -353,6 +353,9 @@ type CallOutcome struct {
 	Simulated *bool `protobuf:"varint,9,opt,name=simulated,proto3,oneof" json:"simulated,omitempty"`
 	// Lists the accounts at other systems through which the call ran. Many calls share one, so no outcome is found by them.
 	AccountIds []*ExternalId `protobuf:"bytes,10,rep,name=account_ids,json=accountIds,proto3" json:"account_ids,omitempty"`
+	// Lists ids of what the call belongs to or was told by, such as an entry of a calling list or a single notice. Several calls
+	// may share one, so no outcome is found by them.
+	RelatedIds []*ExternalId `protobuf:"bytes,11,rep,name=related_ids,json=relatedIds,proto3" json:"related_ids,omitempty"`
 	// Tells what kind of notice the strongest delivery behind this outcome was.
 	Event EventKind `protobuf:"varint,12,opt,name=event,proto3,enum=callnorm.v1.EventKind" json:"event,omitempty"`
 	// Holds the provider's own word for `event`.
@@ -581,6 +584,13 @@ func (x *CallOutcome) GetSimulated() bool {
 func (x *CallOutcome) GetAccountIds() []*ExternalId {
 	if x != nil {
 		return x.AccountIds
+	}
+	return nil
+}
+
+func (x *CallOutcome) GetRelatedIds() []*ExternalId {
+	if x != nil {
+		return x.RelatedIds
 	}
 	return nil
 }
@@ -1092,7 +1102,7 @@ var File_callnorm_v1_outcome_proto protoreflect.FileDescriptor
 
 const file_callnorm_v1_outcome_proto_rawDesc = "" +
 	"\n" +
-	"\x19callnorm/v1/outcome.proto\x12\vcallnorm.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1acallnorm/v1/analysis.proto\x1a callnorm/v1/classification.proto\x1a\x1ecallnorm/v1/conversation.proto\x1a\x16callnorm/v1/cost.proto\x1a\x17callnorm/v1/party.proto\x1a\x1ccallnorm/v1/provenance.proto\x1a\x17callnorm/v1/value.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xaa!\n" +
+	"\x19callnorm/v1/outcome.proto\x12\vcallnorm.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1acallnorm/v1/analysis.proto\x1a callnorm/v1/classification.proto\x1a\x1ecallnorm/v1/conversation.proto\x1a\x16callnorm/v1/cost.proto\x1a\x17callnorm/v1/party.proto\x1a\x1ccallnorm/v1/provenance.proto\x1a\x17callnorm/v1/value.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe9!\n" +
 	"\vCallOutcome\x12\x17\n" +
 	"\x04name\x18\x01 \x01(\tB\x03\xe0A\bR\x04name\x12\x1f\n" +
 	"\bprovider\x18\x02 \x01(\tB\x03\xe0A\x03R\bprovider\x12\x1b\n" +
@@ -1105,7 +1115,9 @@ const file_callnorm_v1_outcome_proto_rawDesc = "" +
 	"\tsimulated\x18\t \x01(\bB\x03\xe0A\x03H\x02R\tsimulated\x88\x01\x01\x12=\n" +
 	"\vaccount_ids\x18\n" +
 	" \x03(\v2\x17.callnorm.v1.ExternalIdB\x03\xe0A\x03R\n" +
-	"accountIds\x121\n" +
+	"accountIds\x12=\n" +
+	"\vrelated_ids\x18\v \x03(\v2\x17.callnorm.v1.ExternalIdB\x03\xe0A\x03R\n" +
+	"relatedIds\x121\n" +
 	"\x05event\x18\f \x01(\x0e2\x16.callnorm.v1.EventKindB\x03\xe0A\x03R\x05event\x12 \n" +
 	"\tevent_raw\x18\r \x01(\tB\x03\xe0A\x03R\beventRaw\x12>\n" +
 	"\revent_mapping\x18\x0e \x01(\x0e2\x14.callnorm.v1.MappingB\x03\xe0A\x03R\feventMapping\x12>\n" +
@@ -1195,11 +1207,12 @@ const file_callnorm_v1_outcome_proto_rawDesc = "" +
 	"\b_attemptB\a\n" +
 	"\x05_testB\f\n" +
 	"\n" +
-	"_simulated\"G\n" +
+	"_simulated\"K\n" +
 	"\n" +
-	"ExternalId\x12\x1f\n" +
-	"\x06system\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18dR\x06system\x12\x18\n" +
-	"\x02id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\x02id*\xec\x03\n" +
+	"ExternalId\x12!\n" +
+	"\x06system\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18dR\x06system\x12\x1a\n" +
+	"\x02id\x18\x02 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\x80\bR\x02id*\xec\x03\n" +
 	"\tEventKind\x12\x1a\n" +
 	"\x16EVENT_KIND_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10EVENT_KIND_OTHER\x10\x01\x12\x1d\n" +
@@ -1298,68 +1311,69 @@ var file_callnorm_v1_outcome_proto_goTypes = []any{
 var file_callnorm_v1_outcome_proto_depIdxs = []int32{
 	5,  // 0: callnorm.v1.CallOutcome.external_ids:type_name -> callnorm.v1.ExternalId
 	5,  // 1: callnorm.v1.CallOutcome.account_ids:type_name -> callnorm.v1.ExternalId
-	0,  // 2: callnorm.v1.CallOutcome.event:type_name -> callnorm.v1.EventKind
-	6,  // 3: callnorm.v1.CallOutcome.event_mapping:type_name -> callnorm.v1.Mapping
-	7,  // 4: callnorm.v1.CallOutcome.event_time:type_name -> google.protobuf.Timestamp
-	1,  // 5: callnorm.v1.CallOutcome.completeness:type_name -> callnorm.v1.Completeness
-	2,  // 6: callnorm.v1.CallOutcome.revision_cause:type_name -> callnorm.v1.RevisionCause
-	7,  // 7: callnorm.v1.CallOutcome.revision_time:type_name -> google.protobuf.Timestamp
-	3,  // 8: callnorm.v1.CallOutcome.present_parts:type_name -> callnorm.v1.Part
-	3,  // 9: callnorm.v1.CallOutcome.expected_parts:type_name -> callnorm.v1.Part
-	7,  // 10: callnorm.v1.CallOutcome.settle_time:type_name -> google.protobuf.Timestamp
-	8,  // 11: callnorm.v1.CallOutcome.direction:type_name -> callnorm.v1.Direction
-	6,  // 12: callnorm.v1.CallOutcome.direction_mapping:type_name -> callnorm.v1.Mapping
-	9,  // 13: callnorm.v1.CallOutcome.channel:type_name -> callnorm.v1.Channel
-	6,  // 14: callnorm.v1.CallOutcome.channel_mapping:type_name -> callnorm.v1.Mapping
-	10, // 15: callnorm.v1.CallOutcome.status:type_name -> callnorm.v1.CallStatus
-	6,  // 16: callnorm.v1.CallOutcome.status_mapping:type_name -> callnorm.v1.Mapping
-	11, // 17: callnorm.v1.CallOutcome.end:type_name -> callnorm.v1.CallEnd
-	12, // 18: callnorm.v1.CallOutcome.answered_by:type_name -> callnorm.v1.AnsweredBy
-	13, // 19: callnorm.v1.CallOutcome.disposition:type_name -> callnorm.v1.Disposition
-	14, // 20: callnorm.v1.CallOutcome.error:type_name -> callnorm.v1.CallError
-	7,  // 21: callnorm.v1.CallOutcome.create_time:type_name -> google.protobuf.Timestamp
-	7,  // 22: callnorm.v1.CallOutcome.queue_time:type_name -> google.protobuf.Timestamp
-	7,  // 23: callnorm.v1.CallOutcome.dial_time:type_name -> google.protobuf.Timestamp
-	7,  // 24: callnorm.v1.CallOutcome.ring_time:type_name -> google.protobuf.Timestamp
-	7,  // 25: callnorm.v1.CallOutcome.start_time:type_name -> google.protobuf.Timestamp
-	7,  // 26: callnorm.v1.CallOutcome.answer_time:type_name -> google.protobuf.Timestamp
-	7,  // 27: callnorm.v1.CallOutcome.end_time:type_name -> google.protobuf.Timestamp
-	7,  // 28: callnorm.v1.CallOutcome.analyze_time:type_name -> google.protobuf.Timestamp
-	15, // 29: callnorm.v1.CallOutcome.ring_duration:type_name -> google.protobuf.Duration
-	15, // 30: callnorm.v1.CallOutcome.talk_duration:type_name -> google.protobuf.Duration
-	15, // 31: callnorm.v1.CallOutcome.total_duration:type_name -> google.protobuf.Duration
-	15, // 32: callnorm.v1.CallOutcome.billed_duration:type_name -> google.protobuf.Duration
-	15, // 33: callnorm.v1.CallOutcome.hold_duration:type_name -> google.protobuf.Duration
-	16, // 34: callnorm.v1.CallOutcome.caller:type_name -> callnorm.v1.Endpoint
-	16, // 35: callnorm.v1.CallOutcome.callee:type_name -> callnorm.v1.Endpoint
-	17, // 36: callnorm.v1.CallOutcome.contact:type_name -> callnorm.v1.Contact
-	18, // 37: callnorm.v1.CallOutcome.participants:type_name -> callnorm.v1.Participant
-	19, // 38: callnorm.v1.CallOutcome.agent:type_name -> callnorm.v1.Agent
-	20, // 39: callnorm.v1.CallOutcome.campaign:type_name -> callnorm.v1.Campaign
-	21, // 40: callnorm.v1.CallOutcome.legs:type_name -> callnorm.v1.CallLeg
-	22, // 41: callnorm.v1.CallOutcome.diverted_from:type_name -> callnorm.v1.PhoneNumber
-	23, // 42: callnorm.v1.CallOutcome.transcript:type_name -> callnorm.v1.Transcript
-	24, // 43: callnorm.v1.CallOutcome.recordings:type_name -> callnorm.v1.Recording
-	25, // 44: callnorm.v1.CallOutcome.tool_calls:type_name -> callnorm.v1.ToolCall
-	26, // 45: callnorm.v1.CallOutcome.key_presses:type_name -> callnorm.v1.KeyPress
-	27, // 46: callnorm.v1.CallOutcome.messages:type_name -> callnorm.v1.Message
-	28, // 47: callnorm.v1.CallOutcome.meetings:type_name -> callnorm.v1.Meeting
-	29, // 48: callnorm.v1.CallOutcome.transfers:type_name -> callnorm.v1.Transfer
-	30, // 49: callnorm.v1.CallOutcome.voicemail:type_name -> callnorm.v1.Voicemail
-	31, // 50: callnorm.v1.CallOutcome.extracted_fields:type_name -> callnorm.v1.ExtractedField
-	32, // 51: callnorm.v1.CallOutcome.analysis:type_name -> callnorm.v1.Analysis
-	33, // 52: callnorm.v1.CallOutcome.evaluations:type_name -> callnorm.v1.Evaluation
-	34, // 53: callnorm.v1.CallOutcome.quality:type_name -> callnorm.v1.Quality
-	35, // 54: callnorm.v1.CallOutcome.cost:type_name -> callnorm.v1.Cost
-	36, // 55: callnorm.v1.CallOutcome.compliance:type_name -> callnorm.v1.Compliance
-	37, // 56: callnorm.v1.CallOutcome.variables:type_name -> callnorm.v1.NamedValue
-	37, // 57: callnorm.v1.CallOutcome.metadata:type_name -> callnorm.v1.NamedValue
-	38, // 58: callnorm.v1.CallOutcome.provenance:type_name -> callnorm.v1.Provenance
-	59, // [59:59] is the sub-list for method output_type
-	59, // [59:59] is the sub-list for method input_type
-	59, // [59:59] is the sub-list for extension type_name
-	59, // [59:59] is the sub-list for extension extendee
-	0,  // [0:59] is the sub-list for field type_name
+	5,  // 2: callnorm.v1.CallOutcome.related_ids:type_name -> callnorm.v1.ExternalId
+	0,  // 3: callnorm.v1.CallOutcome.event:type_name -> callnorm.v1.EventKind
+	6,  // 4: callnorm.v1.CallOutcome.event_mapping:type_name -> callnorm.v1.Mapping
+	7,  // 5: callnorm.v1.CallOutcome.event_time:type_name -> google.protobuf.Timestamp
+	1,  // 6: callnorm.v1.CallOutcome.completeness:type_name -> callnorm.v1.Completeness
+	2,  // 7: callnorm.v1.CallOutcome.revision_cause:type_name -> callnorm.v1.RevisionCause
+	7,  // 8: callnorm.v1.CallOutcome.revision_time:type_name -> google.protobuf.Timestamp
+	3,  // 9: callnorm.v1.CallOutcome.present_parts:type_name -> callnorm.v1.Part
+	3,  // 10: callnorm.v1.CallOutcome.expected_parts:type_name -> callnorm.v1.Part
+	7,  // 11: callnorm.v1.CallOutcome.settle_time:type_name -> google.protobuf.Timestamp
+	8,  // 12: callnorm.v1.CallOutcome.direction:type_name -> callnorm.v1.Direction
+	6,  // 13: callnorm.v1.CallOutcome.direction_mapping:type_name -> callnorm.v1.Mapping
+	9,  // 14: callnorm.v1.CallOutcome.channel:type_name -> callnorm.v1.Channel
+	6,  // 15: callnorm.v1.CallOutcome.channel_mapping:type_name -> callnorm.v1.Mapping
+	10, // 16: callnorm.v1.CallOutcome.status:type_name -> callnorm.v1.CallStatus
+	6,  // 17: callnorm.v1.CallOutcome.status_mapping:type_name -> callnorm.v1.Mapping
+	11, // 18: callnorm.v1.CallOutcome.end:type_name -> callnorm.v1.CallEnd
+	12, // 19: callnorm.v1.CallOutcome.answered_by:type_name -> callnorm.v1.AnsweredBy
+	13, // 20: callnorm.v1.CallOutcome.disposition:type_name -> callnorm.v1.Disposition
+	14, // 21: callnorm.v1.CallOutcome.error:type_name -> callnorm.v1.CallError
+	7,  // 22: callnorm.v1.CallOutcome.create_time:type_name -> google.protobuf.Timestamp
+	7,  // 23: callnorm.v1.CallOutcome.queue_time:type_name -> google.protobuf.Timestamp
+	7,  // 24: callnorm.v1.CallOutcome.dial_time:type_name -> google.protobuf.Timestamp
+	7,  // 25: callnorm.v1.CallOutcome.ring_time:type_name -> google.protobuf.Timestamp
+	7,  // 26: callnorm.v1.CallOutcome.start_time:type_name -> google.protobuf.Timestamp
+	7,  // 27: callnorm.v1.CallOutcome.answer_time:type_name -> google.protobuf.Timestamp
+	7,  // 28: callnorm.v1.CallOutcome.end_time:type_name -> google.protobuf.Timestamp
+	7,  // 29: callnorm.v1.CallOutcome.analyze_time:type_name -> google.protobuf.Timestamp
+	15, // 30: callnorm.v1.CallOutcome.ring_duration:type_name -> google.protobuf.Duration
+	15, // 31: callnorm.v1.CallOutcome.talk_duration:type_name -> google.protobuf.Duration
+	15, // 32: callnorm.v1.CallOutcome.total_duration:type_name -> google.protobuf.Duration
+	15, // 33: callnorm.v1.CallOutcome.billed_duration:type_name -> google.protobuf.Duration
+	15, // 34: callnorm.v1.CallOutcome.hold_duration:type_name -> google.protobuf.Duration
+	16, // 35: callnorm.v1.CallOutcome.caller:type_name -> callnorm.v1.Endpoint
+	16, // 36: callnorm.v1.CallOutcome.callee:type_name -> callnorm.v1.Endpoint
+	17, // 37: callnorm.v1.CallOutcome.contact:type_name -> callnorm.v1.Contact
+	18, // 38: callnorm.v1.CallOutcome.participants:type_name -> callnorm.v1.Participant
+	19, // 39: callnorm.v1.CallOutcome.agent:type_name -> callnorm.v1.Agent
+	20, // 40: callnorm.v1.CallOutcome.campaign:type_name -> callnorm.v1.Campaign
+	21, // 41: callnorm.v1.CallOutcome.legs:type_name -> callnorm.v1.CallLeg
+	22, // 42: callnorm.v1.CallOutcome.diverted_from:type_name -> callnorm.v1.PhoneNumber
+	23, // 43: callnorm.v1.CallOutcome.transcript:type_name -> callnorm.v1.Transcript
+	24, // 44: callnorm.v1.CallOutcome.recordings:type_name -> callnorm.v1.Recording
+	25, // 45: callnorm.v1.CallOutcome.tool_calls:type_name -> callnorm.v1.ToolCall
+	26, // 46: callnorm.v1.CallOutcome.key_presses:type_name -> callnorm.v1.KeyPress
+	27, // 47: callnorm.v1.CallOutcome.messages:type_name -> callnorm.v1.Message
+	28, // 48: callnorm.v1.CallOutcome.meetings:type_name -> callnorm.v1.Meeting
+	29, // 49: callnorm.v1.CallOutcome.transfers:type_name -> callnorm.v1.Transfer
+	30, // 50: callnorm.v1.CallOutcome.voicemail:type_name -> callnorm.v1.Voicemail
+	31, // 51: callnorm.v1.CallOutcome.extracted_fields:type_name -> callnorm.v1.ExtractedField
+	32, // 52: callnorm.v1.CallOutcome.analysis:type_name -> callnorm.v1.Analysis
+	33, // 53: callnorm.v1.CallOutcome.evaluations:type_name -> callnorm.v1.Evaluation
+	34, // 54: callnorm.v1.CallOutcome.quality:type_name -> callnorm.v1.Quality
+	35, // 55: callnorm.v1.CallOutcome.cost:type_name -> callnorm.v1.Cost
+	36, // 56: callnorm.v1.CallOutcome.compliance:type_name -> callnorm.v1.Compliance
+	37, // 57: callnorm.v1.CallOutcome.variables:type_name -> callnorm.v1.NamedValue
+	37, // 58: callnorm.v1.CallOutcome.metadata:type_name -> callnorm.v1.NamedValue
+	38, // 59: callnorm.v1.CallOutcome.provenance:type_name -> callnorm.v1.Provenance
+	60, // [60:60] is the sub-list for method output_type
+	60, // [60:60] is the sub-list for method input_type
+	60, // [60:60] is the sub-list for extension type_name
+	60, // [60:60] is the sub-list for extension extendee
+	0,  // [0:60] is the sub-list for field type_name
 }
 
 func init() { file_callnorm_v1_outcome_proto_init() }

@@ -497,7 +497,7 @@ type Agent struct {
 	Version string `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`
 	// Holds the provider's id of the workflow.
 	WorkflowId string `protobuf:"bytes,4,opt,name=workflow_id,json=workflowId,proto3" json:"workflow_id,omitempty"`
-	// Lists the steps of the workflow that were visited, in order.
+	// Lists the steps of the workflow that were visited, in order, as far as they are told: some providers tell only the last.
 	NodePath []string `protobuf:"bytes,5,rep,name=node_path,json=nodePath,proto3" json:"node_path,omitempty"`
 	// Names the environment, such as `production`.
 	Environment string `protobuf:"bytes,6,opt,name=environment,proto3" json:"environment,omitempty"`

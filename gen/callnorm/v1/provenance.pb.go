@@ -108,7 +108,8 @@ type Provenance struct {
 	AdapterVersion string `protobuf:"bytes,2,opt,name=adapter_version,json=adapterVersion,proto3" json:"adapter_version,omitempty"`
 	// Lists the deliveries behind the outcome, in the order in which they were kept.
 	Deliveries []*DeliveryRef `protobuf:"bytes,3,rep,name=deliveries,proto3" json:"deliveries,omitempty"`
-	// Names for each top-level field the delivery that it was taken from, where there is more than one.
+	// Names for each field, or each part of one that several deliveries may fill in (`disposition.do_not_call`), the delivery that
+	// it was taken from. Empty where there is only one delivery.
 	FieldSources map[string]string `protobuf:"bytes,4,rep,name=field_sources,json=fieldSources,proto3" json:"field_sources,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Lists the fields that were computed from others instead of being read, such as `end_time`.
 	DerivedFields []string `protobuf:"bytes,5,rep,name=derived_fields,json=derivedFields,proto3" json:"derived_fields,omitempty"`

@@ -130,7 +130,7 @@ type Value_BoolValue struct {
 }
 
 type Value_JsonValue struct {
-	// Anything else as JSON text: objects, arrays, null, and numbers that a double would change.
+	// Anything else as JSON text: objects, arrays, and numbers that a double would change.
 	JsonValue string `protobuf:"bytes,4,opt,name=json_value,json=jsonValue,proto3,oneof"`
 }
 

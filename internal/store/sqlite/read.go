@@ -14,7 +14,7 @@ import (
 // Bounds of a page of the log. The last entry of a page may exceed the second.
 const (
 	maxLook      = 4096
-	maxPageBytes = 8 << 20
+	maxPageBytes = 1 << 20
 )
 
 func (s *Store) isClosed() bool {
