@@ -143,7 +143,7 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Set("Retry-After", "1")
 	}
 	w.WriteHeader(code)
-	_, _ = w.Write(append(text, '\n'))
+	_, _ = w.Write(append(text, '\n')) //nolint:gosec // JSON, and said to be JSON
 }
 
 // routeOf names a route without what stands in for its variables.

@@ -314,7 +314,7 @@ func TestTheDoorReadsWhatWasSentWhateverElseIsSaid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	request.Header.Set("X-HTTP-Method-Override", "POST")
+	request.Header.Set("X-Http-Method-Override", "POST")
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {

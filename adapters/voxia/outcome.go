@@ -338,13 +338,14 @@ func (p *payload) setCompleteness(a answers, event eventMeaning, status statusMe
 	hungUp := knows(ends, a.end) && (version1 || end.reason != callnormv1.EndReason_END_REASON_UNSPECIFIED && !end.forwarded)
 	ended := processed || hungUp || o.GetStatusMapping() == callnormv1.Mapping_MAPPING_EXACT
 	over := event.over || ended && !status.open
-	unprocessable := status.settled || event.settled
+	finished := processed || event.kind == callnormv1.EventKind_EVENT_KIND_CALL_REPORTED
+	settled := status.settled || event.settled
 	switch {
-	case over && !status.open && (processed || !requeued && (unprocessable || version1)):
+	case over && !status.open && (finished || !requeued && (settled || version1)):
 		o.Completeness = callnormv1.Completeness_COMPLETENESS_FINAL
 	case over:
 		o.Completeness = callnormv1.Completeness_COMPLETENESS_SETTLING
-		if !analysed && !unprocessable {
+		if !analysed && !settled {
 			o.ExpectedParts = append(o.ExpectedParts, callnormv1.Part_PART_ANALYSIS)
 		}
 	default:

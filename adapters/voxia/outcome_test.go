@@ -307,6 +307,7 @@ func TestCompleteness(t *testing.T) {
 		"called again after a failure":               {`"webhookEvent":"FAILED","postProcessStatus":"PENDING"`, settling, "[]"},
 		"called again, by the older version":         {`"hangUpReason":"CALL_FINISHED","status":"PENDING"`, settling, "[PART_ANALYSIS]"},
 		"called again, and the call was processed":   {`"callStatus":"COMPLETED","postProcessStatus":"CALL_ME_LATER","status":"PENDING"`, final, "[]"},
+		"called again, and the processing is over":   {`"webhookEvent":"POST_PROCESSING_FINISHED:VOICE_MAIL","status":"PENDING"`, final, "[]"},
 		"an unknown end, by the older version":       {`"status":"UNKNOWN"`, final, "[]"},
 		"a forwarded call, by the older version":     {`"status":"CALL_FORWARDED"`, final, "[]"},
 		"an unknown end while the call goes on":      {`"callStatus":"IN_PROGRESS","hangUpReason":"UNKNOWN"`, partial, "[]"},

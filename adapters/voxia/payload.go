@@ -65,7 +65,7 @@ func (p *payload) read(r *wire.Reader) {
 			p.postStatus = readWord(r)
 		case "hangUpReason":
 			p.hung = readWord(r)
-		case "createdAt": // "when the call was initiated"; NEW ones have it as well, so it is no time of dialling
+		case "createdAt": // "when the call was initiated": dialled, or put into the queue as NEW? So it is no dial_time
 			p.call.CreateTime = r.Time(false)
 		case "phoneFrom": // ours or the contact's: the direction is not told
 			if number := phone.Parse(r.Text()); number != nil {

@@ -5,6 +5,7 @@ package callstate
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -262,9 +263,7 @@ func (f *folder) unite(target protoreflect.Message, messages []protoreflect.Mess
 		if len(told) > 0 {
 			f.credit(i, path)
 		}
-		for id, at := range told {
-			seen[id] = at
-		}
+		maps.Copy(seen, told)
 	}
 }
 

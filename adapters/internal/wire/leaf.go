@@ -320,7 +320,7 @@ func Placeholder(text string) bool {
 		return true
 	}
 	switch strings.ToLower(text) {
-	case "null", "none", "nil", "undefined", "unknown", "n/a", "na", "redacted", "string", "uuid", "true", "false", "-1", "nan":
+	case "null", "none", "nil", "undefined", "unknown", "n/a", "redacted", "string", "uuid", "true", "false", "-1":
 		return true
 	}
 	return false
