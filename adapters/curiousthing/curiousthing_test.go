@@ -56,8 +56,8 @@ func TestReportWords(t *testing.T) {
 			disposition: partial, by: byCustomer,
 		},
 		"not complete is no conversation": {status: "Not Complete", want: notConnected, mapping: exact},
-		"not complete and a voicemail are answers to two questions": {
-			status: "Not Complete", remark: "Voicemail", want: notConnected, mapping: exact,
+		"not complete leaves open what a voicemail tells: the call was answered": {
+			status: "Not Complete", remark: "Voicemail", want: completed, mapping: heuristic,
 			answeredBy: voicemail, reason: callnormv1.EndReason_END_REASON_VOICEMAIL,
 		},
 		"a voicemail without a status is an answered call": {
@@ -73,14 +73,14 @@ func TestReportWords(t *testing.T) {
 			answeredBy: voicemail, reason: callnormv1.EndReason_END_REASON_CUSTOMER_HANGUP, by: byCustomer,
 		},
 		"not complete and no answer": {
-			status: "Not Complete", remark: "No answer", want: notConnected, mapping: exact,
+			status: "Not Complete", remark: "No answer", want: noAnswer, mapping: heuristic,
 			reason: callnormv1.EndReason_END_REASON_NO_ANSWER,
 		},
 		"no answer as the status": {
 			status: "No Answer", want: noAnswer, mapping: heuristic, reason: callnormv1.EndReason_END_REASON_NO_ANSWER,
 		},
 		"not complete and busy": {
-			status: "Not Complete", remark: "Busy", want: notConnected, mapping: exact, reason: callnormv1.EndReason_END_REASON_BUSY,
+			status: "Not Complete", remark: "Busy", want: callnormv1.CallStatus_CALL_STATUS_BUSY, mapping: heuristic, reason: callnormv1.EndReason_END_REASON_BUSY,
 		},
 		"a customer who hung up": {
 			status: "Partial", remark: "Customer hung up", want: completed, mapping: exact, disposition: partial,

@@ -25,10 +25,13 @@ var reports = words.Table[reportMeaning]{
 			status:      callnormv1.CallStatus_CALL_STATUS_COMPLETED,
 			disposition: callnormv1.ContactDisposition_CONTACT_DISPOSITION_SURVEY_PARTIAL,
 		},
-		"not_complete": {status: callnormv1.CallStatus_CALL_STATUS_NO_CONVERSATION},
+		"not_complete": {status: undecided},
 	},
 	Other: reportMeaning{status: callnormv1.CallStatus_CALL_STATUS_OTHER},
 }
+
+// undecided is a status that may stand for a call which was answered and for one which was not.
+const undecided = callnormv1.CallStatus_CALL_STATUS_NO_CONVERSATION
 
 // attempts holds the statuses of CallAttempted, which are about dialling. Both words are documented; that `success` says no
 // more than that a call was placed is our reading, so it stands where meanings count as heuristic.
@@ -181,6 +184,10 @@ func (it *item) setReport(o *callnormv1.CallOutcome) {
 	}
 	meaning, mapping := it.findReport(status)
 	o.Status, o.StatusRaw, o.StatusMapping = meaning.status, status.text, mapping
+	if said, _, _ := remarks.Known(remark.text); meaning.status == undecided && answersStatus(remark.text) {
+		// The status leaves open what the network saw, and the remark says it: a voicemail that picks up is an answered call.
+		o.Status, o.StatusMapping = said.status, callnormv1.Mapping_MAPPING_HEURISTIC
+	}
 	setDisposition(o, meaning.disposition, status.text, mapping)
 	if o.GetCampaign().GetRecordId() != "" {
 		// By documentation only outbound campaigns have one. But so has a contact's call back to them: this is likely, not certain,
