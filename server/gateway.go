@@ -113,6 +113,15 @@ func (strictQuery) Parse(message proto.Message, values url.Values, filter *utili
 // marshaler speaks protojson, and takes a body that is bound to a google.api.HttpBody as it is.
 type marshaler struct{ runtime.JSONPb }
 
+// Marshal ends each message with a line, alone and in a stream.
+func (m *marshaler) Marshal(v any) ([]byte, error) {
+	text, err := m.JSONPb.Marshal(v)
+	return append(text, '\n'), err
+}
+
+// Delimiter is empty: Marshal has set it.
+func (m *marshaler) Delimiter() []byte { return []byte{} }
+
 // StreamContentType says that streams are lines of JSON.
 func (m *marshaler) StreamContentType(any) string { return "application/x-ndjson" }
 
