@@ -44,6 +44,15 @@ func main() {
 	os.Exit(code)
 }
 
+const description = `callnorm turns the webhooks of calling platforms into one canonical call outcome.
+
+Examples:
+
+  callnorm serve
+  callnorm tail --from beginning
+  callnorm normalize --adapter voxia payload.json
+  callnorm serve --help`
+
 // usageError says that a command cannot be carried out as it was given.
 type usageError struct{ err error }
 
@@ -72,7 +81,7 @@ func run(ctx context.Context, args []string, io streams) (code int) {
 	var line commands
 	parser, err := kong.New(&line,
 		kong.Name("callnorm"),
-		kong.Description("callnorm turns the webhooks of calling platforms into one canonical call outcome."),
+		kong.Description(description),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 		kong.Writers(io.out, io.err),
 		kong.Exit(func(code int) { panic(exited{code}) }),
