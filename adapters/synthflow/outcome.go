@@ -66,10 +66,7 @@ func (p *report) usable(o *callnormv1.CallOutcome, prefix, name, text string) st
 	path := prefix + name
 	switch {
 	case redacted(text):
-		if o.GetCompliance() == nil {
-			o.Compliance = &callnormv1.Compliance{}
-		}
-		o.Compliance.RedactedFields = append(o.Compliance.RedactedFields, path)
+		redact(o, path)
 		return ""
 	case wire.Placeholder(text):
 		p.notes.Warn(callnormv1.WarningKind_WARNING_KIND_PLACEHOLDER, path, "a placeholder instead of a value; it tells nothing")
@@ -80,6 +77,14 @@ func (p *report) usable(o *callnormv1.CallOutcome, prefix, name, text string) st
 	}
 }
 
+// redact names a field that the provider emptied before sending.
+func redact(o *callnormv1.CallOutcome, path string) {
+	if o.GetCompliance() == nil {
+		o.Compliance = &callnormv1.Compliance{}
+	}
+	o.Compliance.RedactedFields = append(o.Compliance.RedactedFields, path)
+}
+
 // redacted tells whether a text is what is left of a value that the provider removed before sending (its `redact_pii`): four
 // crosses or more, since fewer may be a name, or the word in brackets.
 func redacted(text string) bool {
@@ -88,6 +93,9 @@ func redacted(text string) bool {
 	return len(text) >= shortest && strings.Trim(text, "Xx*#") == "" ||
 		strings.ContainsAny(text, "[<{(") && redactedWord.MatchString(text)
 }
+
+// maskedDigits finds what redaction leaves of a number, in whole or in part.
+var maskedDigits = regexp.MustCompile(`(?i)[x*#]{3}|redacted`)
 
 var redactedWord = regexp.MustCompile(`(?i)[\[<{(][^\[\]<>{}()]*redacted[^\[\]<>{}()]*[\]>})]`)
 
@@ -330,8 +338,8 @@ func (p *report) setContact(o *callnormv1.CallOutcome) {
 	contact.DisplayName = p.usable(o, p.prefix, "lead.name", contact.GetDisplayName())
 	contact.Emails = slices.DeleteFunc(contact.GetEmails(), func(email string) bool { return p.usable(o, p.prefix, "lead.email", email) == "" })
 	for _, number := range contact.GetPhones() {
-		if redacted(number.GetAsReceived()) {
-			p.usable(o, p.prefix, "lead.phone_number", number.GetAsReceived())
+		if maskedDigits.MatchString(number.GetAsReceived()) {
+			redact(o, p.prefix+"lead.phone_number")
 		}
 	}
 	if contact.GetDisplayName() == "" && len(contact.GetEmails()) == 0 && len(contact.GetPhones()) == 0 {
@@ -402,7 +410,7 @@ func (p *report) setActions(o *callnormv1.CallOutcome) {
 			continue
 		}
 		tool.StatusRaw = a.status()
-		if strings.Contains(a.kind, "transfer") || a.kind == "" && strings.Contains(tool.GetTool(), "transfer") {
+		if kind := words.Plain(a.kind); strings.Contains(kind, "transfer") || kind == "" && strings.Contains(words.Plain(tool.GetTool()), "transfer") {
 			result, _ := transferResults.Find(p.notes, a.path+".return_value.status", tool.GetStatusRaw())
 			o.Transfers = append(o.Transfers, &callnormv1.Transfer{
 				KindRaw: a.kind, Result: result, ResultRaw: tool.GetStatusRaw(), StartTime: tool.GetStartTime(), Reason: a.errorMessage,
@@ -423,6 +431,7 @@ func (a *action) status() string {
 
 // isExtractor tells extractors, old and new, by how their kinds and names begin.
 func isExtractor(name string) bool {
+	name = words.Plain(name)
 	return strings.HasPrefix(name, "extract_info") || strings.HasPrefix(name, "info_extractor") ||
 		strings.HasPrefix(name, "information_extractor")
 }

@@ -210,7 +210,12 @@ func (p *payload) sort() answers {
 		p.notes.Warn(callnormv1.WarningKind_WARNING_KIND_MISPLACED, a.wish.path, "a status of the call stands in the place of the contact's answer")
 		a.wish.text = ""
 	}
-	a.wish = choose(p, dispositions, a.wish, p.status, a.ending)
+	// PENDING is the queue's word: where a result is told as well, that is what the contact wants.
+	others := []word{p.status, a.ending}
+	if words.Plain(p.status.text) == pending {
+		others = []word{a.ending, p.status}
+	}
+	a.wish = choose(p, dispositions, a.wish, others...)
 	if p.status.text != "" && !knows(statuses, p.status) && !knows(ends, p.status) && !knows(dispositions, p.status) {
 		if a.status.text == "" {
 			a.status = p.status
@@ -231,7 +236,7 @@ func choose[M any](p *payload, table words.Table[M], chosen word, others ...word
 		case chosen.text == "":
 			chosen = w
 		default:
-			if words.Plain(chosen.text) != registryMatch || words.Plain(w.text) != failed {
+			if plain := words.Plain(w.text); plain != pending && (words.Plain(chosen.text) != registryMatch || plain != failed) {
 				p.notes.Warn(callnormv1.WarningKind_WARNING_KIND_CONTRADICTION, w.path, "says something else than "+chosen.path+", which counts")
 			}
 			if w == p.status || w == p.postStatus {
@@ -331,21 +336,22 @@ func (p *payload) setCompleteness(a answers, event eventMeaning, status statusMe
 	o := &p.call
 	// Words that are not known decide nothing, and neither does PENDING. That says that more is to come: the contact will be
 	// called again, and nothing tells whether under another id.
-	requeued := words.Plain(a.wish.text) == pending
-	processed := knows(statuses, p.postStatus) || knows(dispositions, a.wish) && !requeued
+	requeued := words.Plain(a.wish.text) == pending || words.Plain(p.status.text) == pending
+	processed := knows(statuses, p.postStatus) || knows(dispositions, p.postStatus) && words.Plain(p.postStatus.text) != pending ||
+		knows(dispositions, a.wish) && !requeued
 	version1 := a.event.text == "" && p.callStatus.text == "" // one delivery for each call, when it is over
 	analysed := processed || version1 && len(o.GetExtractedFields()) > 0
 	hungUp := knows(ends, a.end) && (version1 || end.reason != callnormv1.EndReason_END_REASON_UNSPECIFIED && !end.forwarded)
 	ended := processed || hungUp || o.GetStatusMapping() == callnormv1.Mapping_MAPPING_EXACT
 	over := event.over || ended && !status.open
-	finished := processed || event.kind == callnormv1.EventKind_EVENT_KIND_CALL_REPORTED
+	reported := event.kind == callnormv1.EventKind_EVENT_KIND_CALL_REPORTED
 	settled := status.settled || event.settled
 	switch {
-	case over && !status.open && (finished || !requeued && (settled || version1)):
+	case over && !status.open && (processed || !requeued && (reported || settled || version1)):
 		o.Completeness = callnormv1.Completeness_COMPLETENESS_FINAL
 	case over:
 		o.Completeness = callnormv1.Completeness_COMPLETENESS_SETTLING
-		if !analysed && !settled {
+		if !analysed && !settled && !reported {
 			o.ExpectedParts = append(o.ExpectedParts, callnormv1.Part_PART_ANALYSIS)
 		}
 	default:
@@ -376,9 +382,11 @@ func (p *payload) setTransfer(a answers, event eventMeaning, end endMeaning) {
 	if o.GetTotalDuration() != nil && o.GetTalkDuration() != nil {
 		forwarded = o.GetTotalDuration().AsDuration() - o.GetTalkDuration().AsDuration()
 	}
-	measured := forwarded >= time.Second // less is rounding
+	measured := forwarded >= time.Second
+	// Two numbers of whole seconds may differ by one without anything between them.
+	evident := forwarded > time.Second && p.conversed(a)
 	over := o.GetCompleteness() != callnormv1.Completeness_COMPLETENESS_PARTIAL
-	if len(o.GetTransfers()) == 0 && over && (event.forwarded || end.forwarded || measured && p.conversed(a)) {
+	if len(o.GetTransfers()) == 0 && over && (event.forwarded || end.forwarded || evident) {
 		o.Transfers = []*callnormv1.Transfer{{}}
 		p.notes.Derived("transfers")
 	}

@@ -3,6 +3,7 @@ package phone
 
 import (
 	"strings"
+	"unicode"
 
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
 	"github.com/nyaruka/phonenumbers"
@@ -29,7 +30,8 @@ func parse(text, international string, onlyValid bool) *callnormv1.PhoneNumber {
 		return nil
 	}
 	number := &callnormv1.PhoneNumber{AsReceived: text}
-	if !strings.HasPrefix(international, "+") {
+	// The library reads letters as the keys they stand on, and would make a stranger's number of `+1415555XXXX`.
+	if !strings.HasPrefix(international, "+") || strings.ContainsFunc(international, unicode.IsLetter) {
 		return number
 	}
 	parsed, err := phonenumbers.Parse(international, "")
