@@ -308,6 +308,10 @@ func Placeholder(text string) bool {
 	if text == "" {
 		return true
 	}
+	const longestWord = len("undefined")
+	if c := text[0]; len(text) > longestWord && (c >= '1' && c <= '9' || c >= 'a' && c <= 'w' || c >= 'A' && c <= 'W') {
+		return false // as nearly all ids begin
+	}
 	text = strings.TrimPrefix(text, "$")
 	if text == "" || strings.Trim(text, "*-_#+ ") == "" || strings.Trim(text, "0-_ ") == "" {
 		return true
