@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/callnorm/callnorm/adapters/internal/wire"
-	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
@@ -131,14 +130,7 @@ func (it *item) at(name string) string {
 
 // id returns the text of an id, unless a placeholder stands in its place.
 func (it *item) id(f field) string {
-	if !wire.Placeholder(f.text) {
-		return f.text
-	}
-	if f.text != "" {
-		it.notes.Warn(callnormv1.WarningKind_WARNING_KIND_PLACEHOLDER, f.path, "a placeholder instead of an id; it identifies nothing")
-		it.notes.UnmappedText(f.path, f.text)
-	}
-	return ""
+	return it.notes.Usable(f.path, f.text)
 }
 
 // leave keeps members that mean nothing in this kind of event.

@@ -68,12 +68,8 @@ func (p *report) usable(o *callnormv1.CallOutcome, prefix, name, text string) st
 	case redacted(text):
 		redact(o, path)
 		return ""
-	case wire.Placeholder(text):
-		p.notes.Warn(callnormv1.WarningKind_WARNING_KIND_PLACEHOLDER, path, "a placeholder instead of a value; it tells nothing")
-		p.notes.UnmappedText(path, text)
-		return ""
 	default:
-		return text
+		return p.notes.Usable(path, text)
 	}
 }
 

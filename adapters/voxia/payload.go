@@ -241,13 +241,7 @@ func (p *payload) withID(list []*callnormv1.ExternalId, system string, id word) 
 
 // identify returns an id, unless a placeholder stands in its place: two deliveries with `{callId}` are not one call.
 func (p *payload) identify(id word) string {
-	if !wire.Placeholder(id.text) {
-		return id.text
-	}
-	if id.text != "" {
-		p.dropPlaceholder(id, "a placeholder instead of an id; it identifies nothing")
-	}
-	return ""
+	return p.notes.Usable(id.path, id.text)
 }
 
 // displayName reads a name, unless it is one of a template's. Less counts as a placeholder than for ids: somebody may be called
@@ -258,13 +252,7 @@ func (p *payload) displayName(r *wire.Reader) string {
 	if !strings.HasPrefix(bare, "{") || !strings.HasSuffix(bare, "}") {
 		return w.text
 	}
-	p.dropPlaceholder(w, "a placeholder instead of a name")
-	return ""
-}
-
-func (p *payload) dropPlaceholder(w word, message string) {
-	p.notes.Warn(callnormv1.WarningKind_WARNING_KIND_PLACEHOLDER, w.path, message)
-	p.notes.UnmappedText(w.path, w.text)
+	return p.notes.Usable(w.path, w.text)
 }
 
 // roles holds the roles that are not the agent's. The agent goes by the name of its brand, which is another under a white label,

@@ -22,6 +22,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 )
 
 const adapters = "../../adapters"
@@ -79,29 +80,21 @@ func serve(t *testing.T, binary, dir string) *service {
 
 func (s *service) post(t *testing.T, path string, body []byte) *callnormv1.IngestDeliveryResponse {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+"/v1/webhooks/"+path, bytes.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode != http.StatusOK {
-		t.Fatalf("%v %s %s", err, response.Status, text)
-	}
 	answer := &callnormv1.IngestDeliveryResponse{}
-	if err := protojson.Unmarshal(text, answer); err != nil {
-		t.Fatal(err)
-	}
+	s.request(t, http.MethodPost, "/v1/webhooks/"+path, body, answer)
 	return answer
 }
 
 func (s *service) get(t *testing.T, name string) *callnormv1.CallOutcome {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/v1/"+name, nil)
+	outcome := &callnormv1.CallOutcome{}
+	s.request(t, http.MethodGet, "/v1/"+name, nil, outcome)
+	return outcome
+}
+
+func (s *service) request(t *testing.T, method, path string, body []byte, answer proto.Message) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, s.url+path, bytes.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,11 +107,9 @@ func (s *service) get(t *testing.T, name string) *callnormv1.CallOutcome {
 	if err != nil || response.StatusCode != http.StatusOK {
 		t.Fatalf("%v %s %s", err, response.Status, text)
 	}
-	outcome := &callnormv1.CallOutcome{}
-	if err := protojson.Unmarshal(text, outcome); err != nil {
+	if err := protojson.Unmarshal(text, answer); err != nil {
 		t.Fatal(err)
 	}
-	return outcome
 }
 
 // follow opens a stream and returns its first cursor.

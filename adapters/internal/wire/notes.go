@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"strings"
 	"unicode/utf8"
 
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
@@ -68,6 +69,19 @@ func clip(path string) string {
 		end--
 	}
 	return path[:end] + "…"
+}
+
+// Usable returns a text, unless a placeholder stands in its place: that tells nothing and, as an id, would make one call of many.
+// It is warned of and kept.
+func (n *Notes) Usable(path, text string) string {
+	if !Placeholder(text) {
+		return text
+	}
+	if strings.TrimSpace(text) != "" {
+		n.Warn(callnormv1.WarningKind_WARNING_KIND_PLACEHOLDER, path, "a placeholder instead of a value; it tells nothing")
+		n.UnmappedText(path, text)
+	}
+	return ""
 }
 
 // Derived says that a field of the outcome was computed from others.
