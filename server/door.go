@@ -10,7 +10,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/callnorm/callnorm/internal/intake"
-	"google.golang.org/protobuf/encoding/protojson"
 )
 
 // doorPrefix is where webhooks come in.
@@ -46,13 +45,13 @@ func (s *Server) door(w http.ResponseWriter, r *http.Request) {
 		s.writeError(w, r, err)
 		return
 	}
-	text, err := protojson.Marshal(response)
+	text, err := s.json.Marshal(response)
 	if err != nil {
 		s.writeError(w, r, err)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(append(text, '\n')) // The delivery is kept; the provider will find out by itself that we could not answer.
+	_, _ = w.Write(text) // The delivery is kept; the provider will find out by itself that we could not answer.
 }
 
 // doorParts returns the source and the event that a path of the door names.

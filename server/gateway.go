@@ -3,6 +3,7 @@ package server
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"math"
@@ -21,7 +22,6 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -45,7 +45,7 @@ func (s *Server) newGateway() (*gateway, error) {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	g.mux = runtime.NewServeMux(
-		runtime.WithMarshalerOption(runtime.MIMEWildcard, &marshaler{}),
+		runtime.WithMarshalerOption(runtime.MIMEWildcard, &s.json),
 		runtime.WithErrorHandler(func(_ context.Context, _ *runtime.ServeMux, _ runtime.Marshaler, w http.ResponseWriter, r *http.Request, err error) {
 			s.writeError(w, r, err)
 		}),
@@ -116,7 +116,20 @@ type marshaler struct{ runtime.JSONPb }
 // Marshal ends each message with a line, alone and in a stream.
 func (m *marshaler) Marshal(v any) ([]byte, error) {
 	text, err := m.JSONPb.Marshal(v)
-	return append(text, '\n'), err
+	if err != nil {
+		return nil, err
+	}
+	return line(text)
+}
+
+// line is JSON as we send it. protojson puts blanks where it likes, in one build other than in the next.
+func line(text []byte) ([]byte, error) {
+	compact := bytes.NewBuffer(make([]byte, 0, len(text)+1))
+	if err := json.Compact(compact, text); err != nil {
+		return nil, fmt.Errorf("compact JSON: %w", err)
+	}
+	compact.WriteByte('\n')
+	return compact.Bytes(), nil
 }
 
 // Delimiter is empty: Marshal has set it.
@@ -143,16 +156,16 @@ func (m *marshaler) NewDecoder(r io.Reader) runtime.Decoder {
 func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	known := status.Convert(failure(r.Context(), s.log, r.Method+" "+routeOf(r), err))
 	code := httpStatus(known, runtime.HTTPStatusFromCode)
-	text, err := protojson.Marshal(known.Proto())
+	text, err := s.json.Marshal(known.Proto())
 	if err != nil {
-		text = []byte(`{"code":13,"message":"` + internalMessage + `"}`)
+		text = []byte(`{"code":13,"message":"` + internalMessage + `"}` + "\n")
 	}
 	w.Header().Set("Content-Type", "application/json")
 	if code == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "1")
 	}
 	w.WriteHeader(code)
-	_, _ = w.Write(append(text, '\n')) //nolint:gosec // JSON, and said to be JSON
+	_, _ = w.Write(text) //nolint:gosec // JSON, and said to be JSON
 }
 
 // routeOf names a route without what stands in for its variables.

@@ -60,6 +60,7 @@ type Server struct {
 	http     *http.Server
 	health   *health.Server
 	gateway  *gateway
+	json     marshaler
 	draining context.Context
 	drain    context.CancelFunc
 }
