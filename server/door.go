@@ -56,10 +56,11 @@ func (s *Server) door(w http.ResponseWriter, r *http.Request) {
 
 // doorParts returns the source and the event that a path of the door names.
 func doorParts(path string) (source, event string, err error) {
-	escaped, rest, _ := strings.Cut(strings.TrimPrefix(path, doorPrefix), "/")
-	source, sourceErr := url.PathUnescape(escaped)
-	event, eventErr := url.PathUnescape(strings.TrimSuffix(rest, "/"))
-	if sourceErr != nil || eventErr != nil || strings.Contains(strings.TrimSuffix(rest, "/"), "/") || !utf8.ValidString(source+event) {
+	first, rest, _ := strings.Cut(strings.TrimPrefix(path, doorPrefix), "/")
+	second := strings.TrimSuffix(rest, "/")
+	source, sourceErr := url.PathUnescape(first)
+	event, eventErr := url.PathUnescape(second)
+	if sourceErr != nil || eventErr != nil || strings.Contains(second, "/") || !utf8.ValidString(source+event) {
 		return "", "", fmt.Errorf("%w: webhooks come in at %s{source} or %s{source}/{event}", errRoute, doorPrefix, doorPrefix)
 	}
 	return source, event, nil

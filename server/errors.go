@@ -38,35 +38,13 @@ func (e *ambiguousError) Error() string {
 	return "the id stands for several outcomes: " + strings.Join(e.names, ", ") + "; ask for one by its name, or narrow the search by provider or source"
 }
 
-// mappings is the one place where errors become codes. Retry advice is part of choosing one: UNAVAILABLE says again,
-// INVALID_ARGUMENT says never. Our own failure is never the caller's fault.
+// mappings is the one place where errors become codes; the first that fits counts. Retry advice is part of choosing one:
+// UNAVAILABLE says again, INVALID_ARGUMENT says never. Our own failure is never the caller's fault.
 var mappings = []struct {
 	err    error
 	code   codes.Code
 	reason callnormv1.ErrorReason
-}{
-	{intake.ErrSourceNotFound, codes.NotFound, callnormv1.ErrorReason_ERROR_REASON_SOURCE_NOT_FOUND},
-	{intake.ErrSourceDisabled, codes.NotFound, callnormv1.ErrorReason_ERROR_REASON_SOURCE_DISABLED},
-	{intake.ErrAdapterNotFound, codes.NotFound, callnormv1.ErrorReason_ERROR_REASON_ADAPTER_NOT_FOUND},
-	{intake.ErrNoAdapter, codes.InvalidArgument, callnormv1.ErrorReason_ERROR_REASON_INVALID_REQUEST},
-	{intake.ErrBodyTooLarge, codes.InvalidArgument, callnormv1.ErrorReason_ERROR_REASON_BODY_TOO_LARGE},
-	{errRequest, codes.InvalidArgument, callnormv1.ErrorReason_ERROR_REASON_INVALID_REQUEST},
-	{errRoute, codes.NotFound, callnormv1.ErrorReason_ERROR_REASON_ROUTE_NOT_FOUND},
-	{errMethod, codes.Unimplemented, callnormv1.ErrorReason_ERROR_REASON_METHOD_NOT_ALLOWED},
-	{errOverloaded, codes.Unavailable, callnormv1.ErrorReason_ERROR_REASON_OVERLOADED},
-	{errShuttingDown, codes.Unavailable, callnormv1.ErrorReason_ERROR_REASON_SHUTTING_DOWN},
-	{store.ErrClosed, codes.Unavailable, callnormv1.ErrorReason_ERROR_REASON_SHUTTING_DOWN},
-	{store.ErrCursorMalformed, codes.InvalidArgument, callnormv1.ErrorReason_ERROR_REASON_CURSOR_MALFORMED},
-	{store.ErrCursorForeign, codes.FailedPrecondition, callnormv1.ErrorReason_ERROR_REASON_CURSOR_FOREIGN},
-	{store.ErrCursorExpired, codes.OutOfRange, callnormv1.ErrorReason_ERROR_REASON_CURSOR_EXPIRED},
-	{store.ErrNotFound, codes.NotFound, callnormv1.ErrorReason_ERROR_REASON_OUTCOME_NOT_FOUND},
-}
-
-// private errors are mapped like the others, but their text is not shown: it may hold paths of the machine.
-var private = []struct {
-	err     error
-	code    codes.Code
-	reason  callnormv1.ErrorReason
+	// message is shown instead of the error's text, where that may hold paths or addresses of the machine.
 	message string
 }{
 	{
@@ -81,6 +59,23 @@ var private = []struct {
 		store.ErrUnavailable, codes.Unavailable, callnormv1.ErrorReason_ERROR_REASON_STORE_UNAVAILABLE,
 		"the store is not available at the moment; try again",
 	},
+	{intake.ErrSourceNotFound, codes.NotFound, callnormv1.ErrorReason_ERROR_REASON_SOURCE_NOT_FOUND, ""},
+	{intake.ErrSourceDisabled, codes.NotFound, callnormv1.ErrorReason_ERROR_REASON_SOURCE_DISABLED, ""},
+	{intake.ErrAdapterNotFound, codes.NotFound, callnormv1.ErrorReason_ERROR_REASON_ADAPTER_NOT_FOUND, ""},
+	{intake.ErrNoAdapter, codes.InvalidArgument, callnormv1.ErrorReason_ERROR_REASON_INVALID_REQUEST, ""},
+	{intake.ErrBodyTooLarge, codes.InvalidArgument, callnormv1.ErrorReason_ERROR_REASON_BODY_TOO_LARGE, ""},
+	{errRequest, codes.InvalidArgument, callnormv1.ErrorReason_ERROR_REASON_INVALID_REQUEST, ""},
+	{errRoute, codes.NotFound, callnormv1.ErrorReason_ERROR_REASON_ROUTE_NOT_FOUND, ""},
+	{errMethod, codes.Unimplemented, callnormv1.ErrorReason_ERROR_REASON_METHOD_NOT_ALLOWED, ""},
+	{errOverloaded, codes.Unavailable, callnormv1.ErrorReason_ERROR_REASON_OVERLOADED, ""},
+	{errShuttingDown, codes.Unavailable, callnormv1.ErrorReason_ERROR_REASON_SHUTTING_DOWN, ""},
+	{store.ErrClosed, codes.Unavailable, callnormv1.ErrorReason_ERROR_REASON_SHUTTING_DOWN, ""},
+	{store.ErrCursorMalformed, codes.InvalidArgument, callnormv1.ErrorReason_ERROR_REASON_CURSOR_MALFORMED, ""},
+	{store.ErrCursorForeign, codes.FailedPrecondition, callnormv1.ErrorReason_ERROR_REASON_CURSOR_FOREIGN, ""},
+	{store.ErrCursorExpired, codes.OutOfRange, callnormv1.ErrorReason_ERROR_REASON_CURSOR_EXPIRED, ""},
+	{store.ErrNotFound, codes.NotFound, callnormv1.ErrorReason_ERROR_REASON_OUTCOME_NOT_FOUND, ""},
+	{context.Canceled, codes.Canceled, callnormv1.ErrorReason_ERROR_REASON_CANCELED, "the caller went away"},
+	{context.DeadlineExceeded, codes.DeadlineExceeded, callnormv1.ErrorReason_ERROR_REASON_DEADLINE_EXCEEDED, "the deadline passed"},
 }
 
 const internalMessage = "the server failed; the cause is in its log"
@@ -102,21 +97,14 @@ func statusOf(err error) *status.Status {
 		return with(codes.FailedPrecondition, callnormv1.ErrorReason_ERROR_REASON_AMBIGUOUS, err.Error(),
 			map[string]string{"outcomes": strings.Join(ambiguous.names, ",")})
 	}
-	for _, m := range private {
-		if errors.Is(err, m.err) {
-			return with(m.code, m.reason, m.message, nil)
-		}
-	}
 	for _, m := range mappings {
-		if errors.Is(err, m.err) {
-			return with(m.code, m.reason, err.Error(), nil)
+		if !errors.Is(err, m.err) {
+			continue
 		}
-	}
-	switch {
-	case errors.Is(err, context.Canceled):
-		return informed(status.New(codes.Canceled, "the caller went away"))
-	case errors.Is(err, context.DeadlineExceeded):
-		return informed(status.New(codes.DeadlineExceeded, "the deadline passed"))
+		if m.message == "" {
+			m.message = err.Error()
+		}
+		return with(m.code, m.reason, m.message, nil)
 	}
 	return with(codes.Internal, callnormv1.ErrorReason_ERROR_REASON_INTERNAL, internalMessage, nil)
 }

@@ -41,17 +41,6 @@ func Fold(contributions []*callnormv1.CallOutcome) *callnormv1.CallOutcome {
 	return Bound(result)
 }
 
-// Same tells whether two outcomes say the same, apart from what only numbers and dates their revisions.
-func Same(a, b *callnormv1.CallOutcome) bool {
-	return proto.Equal(facts(a), facts(b))
-}
-
-func facts(call *callnormv1.CallOutcome) *callnormv1.CallOutcome {
-	plain, _ := proto.Clone(call).(*callnormv1.CallOutcome)
-	plain.Revision, plain.RevisionCause, plain.RevisionTime, plain.AfterFinal = 0, 0, nil, false
-	return plain
-}
-
 // distinct drops repetitions of one item of one delivery.
 func distinct(contributions []*callnormv1.CallOutcome) []*callnormv1.CallOutcome {
 	if len(contributions) < 2 {

@@ -125,23 +125,19 @@ func (in *Intake) Deliver(ctx context.Context, request Request) (*callnormv1.Ing
 		Method: request.Method, Path: request.Path, Query: request.Query, Header: headerLines(request.Header),
 		Body: request.Body, ReceiveTime: request.ReceiveTime,
 	}
-	event := request.Event
-	if event == "" {
-		event = source.Event
-	}
-	result, err := in.normalize(source.Adapter, adapters.Delivery{
-		Provider: source.Provider, Event: event, Query: request.Query, Header: request.Header, Body: request.Body,
-		ReceiveTime: request.ReceiveTime,
+	result, err := in.normalize(source, adapters.Delivery{
+		Event: request.Event, Query: request.Query, Header: request.Header, Body: request.Body, ReceiveTime: request.ReceiveTime,
 	})
 	report := reportOf(result, err)
+	contributions, calls, faults := contributionsOf(source, key, id, request, result)
+	if len(faults) > 0 {
+		report.Faults = append(report.Faults, faults...)
+		report.State = stateOf(len(contributions), len(report.GetFaults()))
+	}
 
 	ctx, cancel := context.WithTimeout(ctx, answerIn)
 	defer cancel()
-	contributions, calls, err := contributionsOf(source, key, id, request, result)
-	if err != nil {
-		return nil, err
-	}
-	receipt, failed, err := in.append(ctx, delivery, report, contributions, calls)
+	receipt, failed, err := in.append(ctx, id, delivery, report, contributions, calls)
 	for errors.Is(err, store.ErrFold) && failed != nil {
 		// The items that are about another call than the one that failed go on without it.
 		contributions = slices.DeleteFunc(contributions, func(c store.Contribution) bool {
@@ -152,7 +148,7 @@ func (in *Intake) Deliver(ctx context.Context, request Request) (*callnormv1.Ing
 			return true
 		})
 		report.State = stateOf(len(contributions), len(report.GetFaults()))
-		receipt, failed, err = in.append(ctx, delivery, report, contributions, calls)
+		receipt, failed, err = in.append(ctx, id, delivery, report, contributions, calls)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNotKept, err)
@@ -176,7 +172,7 @@ type foldFailure struct {
 }
 
 func (in *Intake) append(
-	ctx context.Context, delivery store.Delivery, report *callnormv1.IngestDeliveryResponse,
+	ctx context.Context, id store.DeliveryID, delivery store.Delivery, report *callnormv1.IngestDeliveryResponse,
 	contributions []store.Contribution, calls map[place]*callnormv1.CallOutcome,
 ) (store.Receipt, *foldFailure, error) {
 	raw, err := proto.Marshal(bounded(report))
@@ -184,7 +180,6 @@ func (in *Intake) append(
 		return store.Receipt{}, nil, fmt.Errorf("marshal report: %w", err)
 	}
 	delivery.State, delivery.Report = int32(report.GetState()), raw
-	id := in.store.DeliveryID(delivery.Key)
 	failures := make(chan *foldFailure, 1) // fold may still run when Append has given up waiting
 	receipt, err := in.store.Append(ctx, delivery, contributions, func(call store.Call) (store.Revision, error) {
 		failure := &foldFailure{outcome: call.Outcome, err: errFoldPanicked}
@@ -213,7 +208,7 @@ var (
 	errFoldPanicked = errors.New("panic")
 )
 
-// unfolded reports an item that could be read but not be put together with what was known of its call.
+// unfolded reports an item that could be read but not be put together with what was known of its call, or not be kept at all.
 func unfolded(err error) *adapters.Error {
 	if errors.Is(err, errTooMany) {
 		return &adapters.Error{
@@ -233,16 +228,18 @@ type place struct {
 	item    int
 }
 
+// contributionsOf returns what the items say, as it is kept and as it is in memory. An item that cannot be kept that way, because
+// an adapter made something of it that is no valid message, is a fault: the delivery is kept all the same.
 func contributionsOf(
 	source Source, key store.DeliveryKey, id store.DeliveryID, request Request, result adapters.Result,
-) ([]store.Contribution, map[place]*callnormv1.CallOutcome, error) {
+) (contributions []store.Contribution, calls map[place]*callnormv1.CallOutcome, faults []*callnormv1.Fault) {
 	if len(result.Outcomes) == 0 {
 		return nil, nil, nil
 	}
 	sum := sha256.Sum256(request.Body)
 	digest := hex.EncodeToString(sum[:])
-	contributions := make([]store.Contribution, 0, len(result.Outcomes))
-	calls := make(map[place]*callnormv1.CallOutcome, len(result.Outcomes))
+	contributions = make([]store.Contribution, 0, len(result.Outcomes))
+	calls = make(map[place]*callnormv1.CallOutcome, len(result.Outcomes))
 	for _, outcome := range result.Outcomes {
 		outcomeID := identify(source, key, outcome)
 		call := outcome.Call
@@ -253,12 +250,13 @@ func contributionsOf(
 		}}
 		body, err := proto.Marshal(call)
 		if err != nil {
-			return nil, nil, fmt.Errorf("marshal contribution: %w", err)
+			faults = append(faults, unfolded(err).ItemFault(outcome.Item))
+			continue
 		}
 		contributions = append(contributions, store.Contribution{Outcome: outcomeID, Item: outcome.Item, Body: body})
 		calls[place{outcomeID, outcome.Item}] = call
 	}
-	return contributions, calls, nil
+	return contributions, calls, faults
 }
 
 // identify names the outcome that an item is about. Without a usable id it is about nothing but itself.
@@ -297,8 +295,10 @@ func fold(call store.Call, delivery store.DeliveryID, calls map[place]*callnormv
 		if err := proto.Unmarshal(call.Current.Body, previous); err != nil {
 			return store.Revision{}, fmt.Errorf("kept outcome: %w", err)
 		}
-		if callstate.Same(previous, outcome) {
-			return store.Revision{}, nil
+		outcome.Revision, outcome.RevisionCause = previous.GetRevision(), previous.GetRevisionCause()
+		outcome.RevisionTime, outcome.AfterFinal = previous.GetRevisionTime(), previous.GetAfterFinal()
+		if proto.Equal(previous, outcome) {
+			return store.Revision{}, nil // apart from what numbers and dates it, nothing is new
 		}
 		outcome.Revision = call.Current.Revision + 1
 		outcome.AfterFinal = previous.GetAfterFinal() || previous.GetCompleteness() == callnormv1.Completeness_COMPLETENESS_FINAL

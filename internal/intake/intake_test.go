@@ -165,6 +165,21 @@ func TestOneFullCallDoesNotSinkItsBatch(t *testing.T) {
 	}
 }
 
+func TestAnOutcomeThatIsNoValidMessageDoesNotRefuseItsDelivery(t *testing.T) {
+	t.Parallel()
+	in := newIntake(t, func(d adapters.Delivery) (adapters.Result, error) {
+		result, _ := says(d)
+		bad, _ := says(d)
+		bad.Outcomes[0].Item, bad.Outcomes[0].Call.StatusRaw = 1, "\xff"
+		return adapters.Result{Outcomes: append(result.Outcomes, bad.Outcomes...)}, nil
+	}, open(t))
+	answer := deliver(t, in, "two")
+	if answer.GetState() != callnormv1.DeliveryState_DELIVERY_STATE_PARTLY_QUARANTINED || len(answer.GetOutcomes()) != 1 ||
+		len(answer.GetFaults()) != 1 || answer.GetFaults()[0].GetItem() != 1 {
+		t.Errorf("%v", answer)
+	}
+}
+
 func TestAnAnswerListsABoundedNumberOfFaults(t *testing.T) {
 	t.Parallel()
 	in := newIntake(t, func(adapters.Delivery) (adapters.Result, error) {

@@ -25,13 +25,8 @@ func (in *Intake) Normalize(payload Payload) (*callnormv1.NormalizeResponse, err
 	if err != nil {
 		return nil, err
 	}
-	event := payload.Event
-	if event == "" {
-		event = source.Event
-	}
-	result, err := in.normalize(source.Adapter, adapters.Delivery{
-		Provider: source.Provider, Event: event, Query: payload.Query, Header: payload.Header, Body: payload.Body,
-		ReceiveTime: in.now(),
+	result, err := in.normalize(source, adapters.Delivery{
+		Event: payload.Event, Query: payload.Query, Header: payload.Header, Body: payload.Body, ReceiveTime: in.now(),
 	})
 	report := bounded(reportOf(result, err))
 	response := &callnormv1.NormalizeResponse{
@@ -81,8 +76,13 @@ func (in *Intake) noAdapter(kind, name string) error {
 	return fmt.Errorf("%w: %s %q; there are: %s", ErrAdapterNotFound, kind, name, strings.Join(in.adapters.Names(), ", "))
 }
 
-// normalize calls the adapter within its bounds of depth and time.
-func (in *Intake) normalize(adapter adapters.Adapter, delivery adapters.Delivery) (adapters.Result, error) {
+// normalize calls the source's adapter within its bounds of depth and time. What the delivery leaves open, the source tells.
+func (in *Intake) normalize(source Source, delivery adapters.Delivery) (adapters.Result, error) {
+	adapter := source.Adapter
+	delivery.Provider = source.Provider
+	if delivery.Event == "" {
+		delivery.Event = source.Event
+	}
 	if depth(delivery.Body) > maxDepth {
 		return adapters.Result{}, &adapters.Error{
 			Reason: callnormv1.FaultReason_FAULT_REASON_TOO_DEEP,

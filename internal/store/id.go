@@ -5,6 +5,7 @@ import (
 	"encoding/base32"
 	"encoding/binary"
 	"fmt"
+	"hash"
 )
 
 // DeliveryKey is the SHA-256 over what makes a delivery what it is. Equal keys mean equal deliveries.
@@ -37,13 +38,14 @@ func ParseDeliveryID(s string) (DeliveryID, error) {
 // NewDeliveryKey hashes the parts of a delivery. Each part is preceded by its length, so that no two lists of parts run
 // together into the same text.
 func NewDeliveryKey(source, method, path, query string, body []byte) DeliveryKey {
-	return DeliveryKey(hash("delivery", source, method, path, query, string(body)))
+	h := newHash("delivery", source, method, path, query)
+	writePart(h, body)
+	return DeliveryKey(h.Sum(nil))
 }
 
 // NewOutcomeID hashes what identifies a call.
 func NewOutcomeID(parts ...string) OutcomeID {
-	sum := hash(append([]string{"outcome"}, parts...)...)
-	return OutcomeID(sum[:16])
+	return OutcomeID(newHash(append([]string{"outcome"}, parts...)...).Sum(nil)[:16])
 }
 
 var encoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
@@ -58,13 +60,17 @@ func parse(s string) ([16]byte, error) {
 	return [16]byte(raw), nil
 }
 
-func hash(parts ...string) [sha256.Size]byte {
+func newHash(parts ...string) hash.Hash {
 	h := sha256.New()
-	var length [8]byte
 	for _, part := range parts {
-		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
-		h.Write(length[:])
-		h.Write([]byte(part))
+		writePart(h, []byte(part))
 	}
-	return [sha256.Size]byte(h.Sum(nil))
+	return h
+}
+
+func writePart(h hash.Hash, part []byte) {
+	var length [8]byte
+	binary.BigEndian.PutUint64(length[:], uint64(len(part)))
+	h.Write(length[:])
+	h.Write(part)
 }
