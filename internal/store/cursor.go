@@ -8,7 +8,8 @@ import (
 // Cursor is a position in the log of one store, with a check value of the entry there. Its text is opaque to everybody
 // else.
 type Cursor struct {
-	// Log identifies the log: another store, or the same one after its backup was restored, has another.
+	// Log identifies the log: another store has another. So has the same one after its backup was restored, which takes the
+	// cursors of its former log up to the position of the backup.
 	Log [8]byte
 	// Position is the last position that was seen.
 	Position Position

@@ -4,7 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/binary"
-	"fmt"
+	"errors"
 	"hash"
 )
 
@@ -55,7 +55,7 @@ func text(id [16]byte) string { return encoding.EncodeToString(id[:]) }
 func parse(s string) ([16]byte, error) {
 	raw, err := encoding.DecodeString(s)
 	if err != nil || len(raw) != 16 || encoding.EncodeToString(raw) != s {
-		return [16]byte{}, fmt.Errorf("%q is not an id: it takes 26 characters of a-z and 2-7", s)
+		return [16]byte{}, errors.New("not an id: it takes 26 characters of a-z and 2-7")
 	}
 	return [16]byte(raw), nil
 }

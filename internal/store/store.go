@@ -31,18 +31,38 @@ type Store interface {
 	// nothing that was handed over may be changed afterwards, and fold may run after Append has returned.
 	Append(ctx context.Context, delivery Delivery, contributions []Contribution, fold Fold) (Receipt, error)
 
+	// Renormalize replaces what a kept delivery was understood to say: its names, its state, its report and its contributions,
+	// in one durable step that survives and fails as Append does. It returns ErrNotFound when no such delivery is kept.
+	//
+	// The contributions that it made before count no more, wherever they were; the new ones come last, as if they had been
+	// kept now. fold is called for each outcome that the delivery contributes to now, in the order of the receipt, and for each
+	// that it contributed to before. It gets what all deliveries contribute, which is nothing at all when no other delivery
+	// does and this one speaks of another call now. A failing fold leaves everything as it was.
+	//
+	// When nothing differs, byte for byte, fold is not called and nothing is written; the receipt then says Duplicate. A
+	// repeated Append of the delivery is answered with the newest state, report and outcomes.
+	Renormalize(ctx context.Context, id DeliveryID, understanding Understanding, fold Fold) (Receipt, error)
+
 	// DeliveryID returns the id that a delivery with this key has here: a keyed hash, so that the id tells nothing about
 	// the delivery to those who do not hold the store.
 	DeliveryID(key DeliveryKey) DeliveryID
 	// Delivery returns a kept delivery, or ErrNotFound.
 	Delivery(ctx context.Context, id DeliveryID) (Delivery, error)
+	// Deliveries returns the deliveries after a sequence number that pass the filter, in the order in which they were first
+	// kept. It looks at a bounded number of them, of those that wait when the filter asks for these alone, and returns at most
+	// limit (1 or more); DeliveryPage.Next says how far it looked. A delivery that Renormalize changes keeps its place, so
+	// that one may begin to wait behind a reader who has passed it.
+	Deliveries(ctx context.Context, filter DeliveryFilter, after int64, limit int) (DeliveryPage, error)
+	// CountWaiting returns how many deliveries wait, by their sources; a source without any is not listed. It takes time in
+	// proportion to those that wait, not to those that are kept.
+	CountWaiting(ctx context.Context) (map[string]int, error)
 
 	// Outcome returns the newest revision of an outcome, or ErrNotFound.
 	Outcome(ctx context.Context, id OutcomeID) (Entry, error)
 	// Lookup returns the newest revisions of the outcomes that a query finds, at most limit (1 or more), in the order of their
 	// first revisions. Finding none is no error.
 	Lookup(ctx context.Context, query Query, limit int) ([]Entry, error)
-	// Contributions returns all contributions to an outcome, in the order in which they were kept. None is no error.
+	// Contributions returns all contributions to an outcome that count, in the order in which they were kept. None is no error.
 	Contributions(ctx context.Context, id OutcomeID) ([]KeptContribution, error)
 
 	// Read returns the entries after a position that pass the filter, oldest first. It looks at a bounded number of
@@ -65,7 +85,7 @@ type Store interface {
 	Resume(ctx context.Context, cursor Cursor) (Position, error)
 
 	// Err returns why the store cannot keep anything at the moment, or nil. It recovers by itself when a later commit
-	// succeeds.
+	// succeeds, unless its text says that it never will.
 	Err() error
 	// Close waits for what is being committed, ends all waits and releases the files. Closing again does nothing.
 	Close() error
@@ -111,10 +131,52 @@ type Delivery struct {
 	Body []byte
 	// ReceiveTime is when it arrived.
 	ReceiveTime time.Time
+	// VerifiedBy names the signature scheme that proved its origin. It is empty when nothing did.
+	VerifiedBy string
+	// Signed lists what the signature covers, in words that are opaque here.
+	Signed []string
 	// State is a number of callnorm.v1.DeliveryState.
 	State int32
+	// Waiting tells that somebody has to do something about it, and is to find it for that reason.
+	Waiting bool
 	// Report is what the receiver wants to be told again when the delivery is repeated. Opaque.
 	Report []byte
+}
+
+// Understanding is what a delivery was understood to say. Its fields are those of Delivery, and its contributions.
+type Understanding struct {
+	Adapter, Provider, Event string
+	State                    int32
+	Waiting                  bool
+	Report                   []byte
+	Contributions            []Contribution
+}
+
+// DeliveryFilter chooses deliveries by what they are now. Empty lists pass everything.
+type DeliveryFilter struct {
+	// Waiting passes only those that wait. They are found without looking at the others.
+	Waiting           bool
+	Sources, Adapters []string
+	States            []int32
+}
+
+// KeptDelivery is a delivery as it is listed: without its header and body.
+type KeptDelivery struct {
+	ID DeliveryID
+	// Seq is its place among all deliveries, from 1.
+	Seq int64
+	Delivery
+	// BodySize is the size of the body, in bytes.
+	BodySize int
+}
+
+// DeliveryPage is a piece of the list of deliveries.
+type DeliveryPage struct {
+	Deliveries []KeptDelivery
+	// Next is the sequence number of the last delivery that was looked at.
+	Next int64
+	// End tells that there was nothing to look at behind Next when it was read.
+	End bool
 }
 
 // HeaderLine is one line of an HTTP header.
@@ -142,7 +204,7 @@ type Fold func(call Call) (Revision, error)
 // Call is what Fold is given.
 type Call struct {
 	Outcome OutcomeID
-	// Contributions lists all, in the order in which they were kept; the new ones come last.
+	// Contributions lists all that count, in the order in which they were kept; the new ones come last.
 	Contributions []KeptContribution
 	// Current is the newest revision so far, or nil.
 	Current *Entry
@@ -171,11 +233,12 @@ type ExternalID struct{ System, ID string }
 // Receipt tells what became of a delivery.
 type Receipt struct {
 	Delivery DeliveryID
-	// Duplicate tells that it was kept before. State and Report are then the first one's.
+	// Duplicate tells that it was kept before, and that nothing was written. State and Report are then the kept one's.
 	Duplicate bool
 	State     int32
 	Report    []byte
-	// Outcomes lists the outcomes it contributes to, by the first item that does, with their newest revisions.
+	// Outcomes lists the outcomes it contributes to, by the first item that does, with their newest revisions. Renormalize
+	// adds those that it contributed to before and no longer does.
 	Outcomes []ReceiptOutcome
 }
 

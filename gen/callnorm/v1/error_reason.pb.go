@@ -66,6 +66,18 @@ const (
 	ErrorReason_ERROR_REASON_DEADLINE_EXCEEDED ErrorReason = 18
 	// The caller went away.
 	ErrorReason_ERROR_REASON_CANCELED ErrorReason = 19
+	// The signature, or the secret of the source, is missing or wrong. What was sent is not kept.
+	ErrorReason_ERROR_REASON_NOT_VERIFIED ErrorReason = 20
+	// The body is encoded in a way that is not understood. It takes gzip and none.
+	ErrorReason_ERROR_REASON_ENCODING_UNSUPPORTED ErrorReason = 21
+	// The call needs a credential.
+	ErrorReason_ERROR_REASON_UNAUTHENTICATED ErrorReason = 22
+	// The credential is good, but not for this.
+	ErrorReason_ERROR_REASON_PERMISSION_DENIED ErrorReason = 23
+	// No delivery is kept under this name.
+	ErrorReason_ERROR_REASON_DELIVERY_NOT_FOUND ErrorReason = 24
+	// The token of a page is not one of ours.
+	ErrorReason_ERROR_REASON_PAGE_TOKEN_MALFORMED ErrorReason = 25
 )
 
 // Enum value maps for ErrorReason.
@@ -91,28 +103,40 @@ var (
 		17: "ERROR_REASON_METHOD_NOT_ALLOWED",
 		18: "ERROR_REASON_DEADLINE_EXCEEDED",
 		19: "ERROR_REASON_CANCELED",
+		20: "ERROR_REASON_NOT_VERIFIED",
+		21: "ERROR_REASON_ENCODING_UNSUPPORTED",
+		22: "ERROR_REASON_UNAUTHENTICATED",
+		23: "ERROR_REASON_PERMISSION_DENIED",
+		24: "ERROR_REASON_DELIVERY_NOT_FOUND",
+		25: "ERROR_REASON_PAGE_TOKEN_MALFORMED",
 	}
 	ErrorReason_value = map[string]int32{
-		"ERROR_REASON_UNSPECIFIED":        0,
-		"ERROR_REASON_INVALID_REQUEST":    1,
-		"ERROR_REASON_SOURCE_NOT_FOUND":   2,
-		"ERROR_REASON_ADAPTER_NOT_FOUND":  3,
-		"ERROR_REASON_OUTCOME_NOT_FOUND":  4,
-		"ERROR_REASON_AMBIGUOUS":          5,
-		"ERROR_REASON_BODY_TOO_LARGE":     6,
-		"ERROR_REASON_BODY_UNREADABLE":    7,
-		"ERROR_REASON_CURSOR_MALFORMED":   8,
-		"ERROR_REASON_CURSOR_FOREIGN":     9,
-		"ERROR_REASON_CURSOR_EXPIRED":     10,
-		"ERROR_REASON_STORE_UNAVAILABLE":  11,
-		"ERROR_REASON_OVERLOADED":         12,
-		"ERROR_REASON_SHUTTING_DOWN":      13,
-		"ERROR_REASON_SOURCE_DISABLED":    14,
-		"ERROR_REASON_INTERNAL":           15,
-		"ERROR_REASON_ROUTE_NOT_FOUND":    16,
-		"ERROR_REASON_METHOD_NOT_ALLOWED": 17,
-		"ERROR_REASON_DEADLINE_EXCEEDED":  18,
-		"ERROR_REASON_CANCELED":           19,
+		"ERROR_REASON_UNSPECIFIED":          0,
+		"ERROR_REASON_INVALID_REQUEST":      1,
+		"ERROR_REASON_SOURCE_NOT_FOUND":     2,
+		"ERROR_REASON_ADAPTER_NOT_FOUND":    3,
+		"ERROR_REASON_OUTCOME_NOT_FOUND":    4,
+		"ERROR_REASON_AMBIGUOUS":            5,
+		"ERROR_REASON_BODY_TOO_LARGE":       6,
+		"ERROR_REASON_BODY_UNREADABLE":      7,
+		"ERROR_REASON_CURSOR_MALFORMED":     8,
+		"ERROR_REASON_CURSOR_FOREIGN":       9,
+		"ERROR_REASON_CURSOR_EXPIRED":       10,
+		"ERROR_REASON_STORE_UNAVAILABLE":    11,
+		"ERROR_REASON_OVERLOADED":           12,
+		"ERROR_REASON_SHUTTING_DOWN":        13,
+		"ERROR_REASON_SOURCE_DISABLED":      14,
+		"ERROR_REASON_INTERNAL":             15,
+		"ERROR_REASON_ROUTE_NOT_FOUND":      16,
+		"ERROR_REASON_METHOD_NOT_ALLOWED":   17,
+		"ERROR_REASON_DEADLINE_EXCEEDED":    18,
+		"ERROR_REASON_CANCELED":             19,
+		"ERROR_REASON_NOT_VERIFIED":         20,
+		"ERROR_REASON_ENCODING_UNSUPPORTED": 21,
+		"ERROR_REASON_UNAUTHENTICATED":      22,
+		"ERROR_REASON_PERMISSION_DENIED":    23,
+		"ERROR_REASON_DELIVERY_NOT_FOUND":   24,
+		"ERROR_REASON_PAGE_TOKEN_MALFORMED": 25,
 	}
 )
 
@@ -147,7 +171,7 @@ var File_callnorm_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_callnorm_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"\x1ecallnorm/v1/error_reason.proto\x12\vcallnorm.v1*\xa0\x05\n" +
+	"\x1ecallnorm/v1/error_reason.proto\x12\vcallnorm.v1*\xf8\x06\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cERROR_REASON_INVALID_REQUEST\x10\x01\x12!\n" +
@@ -169,7 +193,13 @@ const file_callnorm_v1_error_reason_proto_rawDesc = "" +
 	"\x1cERROR_REASON_ROUTE_NOT_FOUND\x10\x10\x12#\n" +
 	"\x1fERROR_REASON_METHOD_NOT_ALLOWED\x10\x11\x12\"\n" +
 	"\x1eERROR_REASON_DEADLINE_EXCEEDED\x10\x12\x12\x19\n" +
-	"\x15ERROR_REASON_CANCELED\x10\x13B\xa9\x01\n" +
+	"\x15ERROR_REASON_CANCELED\x10\x13\x12\x1d\n" +
+	"\x19ERROR_REASON_NOT_VERIFIED\x10\x14\x12%\n" +
+	"!ERROR_REASON_ENCODING_UNSUPPORTED\x10\x15\x12 \n" +
+	"\x1cERROR_REASON_UNAUTHENTICATED\x10\x16\x12\"\n" +
+	"\x1eERROR_REASON_PERMISSION_DENIED\x10\x17\x12#\n" +
+	"\x1fERROR_REASON_DELIVERY_NOT_FOUND\x10\x18\x12%\n" +
+	"!ERROR_REASON_PAGE_TOKEN_MALFORMED\x10\x19B\xa9\x01\n" +
 	"\x0fcom.callnorm.v1B\x10ErrorReasonProtoP\x01Z7github.com/callnorm/callnorm/gen/callnorm/v1;callnormv1\xa2\x02\x03CXX\xaa\x02\vCallnorm.V1\xca\x02\vCallnorm\\V1\xe2\x02\x17Callnorm\\V1\\GPBMetadata\xea\x02\fCallnorm::V1b\x06proto3"
 
 var (

@@ -38,8 +38,9 @@ type NormalizationServiceClient interface {
 	// `POST /v1/webhooks/{source}[/{event}]`, where the body is taken byte for byte as it is, whatever its content type. The
 	// answer means that the delivery is on disk. A repeated delivery is answered like the first and changes nothing.
 	//
-	// Errors: NOT_FOUND for an unknown source, INVALID_ARGUMENT for a body over the source's limit, UNAVAILABLE when the
-	// delivery could not be kept and has to be sent again.
+	// Errors: NOT_FOUND for an unknown source, UNAUTHENTICATED when the source's verification fails, INVALID_ARGUMENT for a body
+	// over the source's limit, UNAVAILABLE when the delivery could not be kept, or is too much at the moment, and has to be sent
+	// again.
 	IngestDelivery(ctx context.Context, in *IngestDeliveryRequest, opts ...grpc.CallOption) (*IngestDeliveryResponse, error)
 }
 
@@ -86,8 +87,9 @@ type NormalizationServiceServer interface {
 	// `POST /v1/webhooks/{source}[/{event}]`, where the body is taken byte for byte as it is, whatever its content type. The
 	// answer means that the delivery is on disk. A repeated delivery is answered like the first and changes nothing.
 	//
-	// Errors: NOT_FOUND for an unknown source, INVALID_ARGUMENT for a body over the source's limit, UNAVAILABLE when the
-	// delivery could not be kept and has to be sent again.
+	// Errors: NOT_FOUND for an unknown source, UNAUTHENTICATED when the source's verification fails, INVALID_ARGUMENT for a body
+	// over the source's limit, UNAVAILABLE when the delivery could not be kept, or is too much at the moment, and has to be sent
+	// again.
 	IngestDelivery(context.Context, *IngestDeliveryRequest) (*IngestDeliveryResponse, error)
 	mustEmbedUnimplementedNormalizationServiceServer()
 }

@@ -222,10 +222,15 @@ type DeliveryRef struct {
 	BodySha256 string `protobuf:"bytes,4,opt,name=body_sha256,json=bodySha256,proto3" json:"body_sha256,omitempty"`
 	// Holds the provider's word for the event it told.
 	EventRaw string `protobuf:"bytes,5,opt,name=event_raw,json=eventRaw,proto3" json:"event_raw,omitempty"`
-	// Names the signature scheme that proved its origin. Empty when nothing did.
-	VerifiedBy    string `protobuf:"bytes,6,opt,name=verified_by,json=verifiedBy,proto3" json:"verified_by,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// Names the scheme that proved its origin: `hmac-sha256`, `bearer`, ... Empty when nothing did.
+	VerifiedBy string `protobuf:"bytes,6,opt,name=verified_by,json=verifiedBy,proto3" json:"verified_by,omitempty"`
+	// Lists what the signature covers: `body`, `timestamp`, `field call.call_id`, ... What is not listed was not proved. Empty for
+	// a secret that signs nothing, such as a bearer token.
+	SignedParts []string `protobuf:"bytes,7,rep,name=signed_parts,json=signedParts,proto3" json:"signed_parts,omitempty"`
+	// Holds the version of the adapter's mapping that read it.
+	AdapterVersion string `protobuf:"bytes,8,opt,name=adapter_version,json=adapterVersion,proto3" json:"adapter_version,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *DeliveryRef) Reset() {
@@ -296,6 +301,20 @@ func (x *DeliveryRef) GetEventRaw() string {
 func (x *DeliveryRef) GetVerifiedBy() string {
 	if x != nil {
 		return x.VerifiedBy
+	}
+	return ""
+}
+
+func (x *DeliveryRef) GetSignedParts() []string {
+	if x != nil {
+		return x.SignedParts
+	}
+	return nil
+}
+
+func (x *DeliveryRef) GetAdapterVersion() string {
+	if x != nil {
+		return x.AdapterVersion
 	}
 	return ""
 }
@@ -438,7 +457,7 @@ const file_callnorm_v1_provenance_proto_rawDesc = "" +
 	"\x0eunmapped_count\x18\b \x01(\x05R\runmappedCount\x1a?\n" +
 	"\x11FieldSourcesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xdb\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa7\x02\n" +
 	"\vDeliveryRef\x12\x1a\n" +
 	"\bdelivery\x18\x01 \x01(\tR\bdelivery\x12\x12\n" +
 	"\x04item\x18\x02 \x01(\x05R\x04item\x12=\n" +
@@ -447,7 +466,9 @@ const file_callnorm_v1_provenance_proto_rawDesc = "" +
 	"bodySha256\x12\x1b\n" +
 	"\tevent_raw\x18\x05 \x01(\tR\beventRaw\x12\x1f\n" +
 	"\vverified_by\x18\x06 \x01(\tR\n" +
-	"verifiedBy\"e\n" +
+	"verifiedBy\x12!\n" +
+	"\fsigned_parts\x18\a \x03(\tR\vsignedParts\x12'\n" +
+	"\x0fadapter_version\x18\b \x01(\tR\x0eadapterVersion\"e\n" +
 	"\aWarning\x12,\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x18.callnorm.v1.WarningKindR\x04kind\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\tR\x04path\x12\x18\n" +

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/klauspost/compress/zstd"
@@ -10,6 +11,9 @@ import (
 const (
 	plain = iota
 	zstandard
+	// superseded is the empty body of a contribution that counts no more: its delivery was understood anew. The row stays,
+	// as the chain of its outcome leads through it.
+	superseded
 )
 
 const (
@@ -62,6 +66,22 @@ func (p *packer) unpack(encoding int64, packed []byte) ([]byte, error) {
 	default:
 		return nil, fmt.Errorf("unknown encoding %d", encoding)
 	}
+}
+
+// size returns how long a body is, without unpacking it.
+func (p *packer) size(encoding int64, packed []byte) (int, error) {
+	if encoding != zstandard {
+		body, err := p.unpack(encoding, packed)
+		return len(body), err
+	}
+	var frame zstd.Header
+	if err := frame.Decode(packed); err != nil {
+		return 0, fmt.Errorf("zstd: %w", err)
+	}
+	if !frame.HasFCS || frame.FrameContentSize > maxBody {
+		return 0, errors.New("zstd: the frame does not tell its size")
+	}
+	return int(frame.FrameContentSize), nil
 }
 
 // close releases the memory. The decoder has no error to report, the encoder none without a writer.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"runtime"
 	"time"
 
@@ -19,8 +20,11 @@ const (
 	maxGroupBytes = 16 << 20
 )
 
-// probeEvery is how often a store that cannot write looks whether it can again.
+// probeEvery is how often a store looks whether its file is still there, and one that cannot write whether it can again.
 const probeEvery = time.Second
+
+// probeSize is the room that a probe takes, in bytes.
+const probeSize = 1 << 16
 
 // committer is all that writes: one goroutine with one connection.
 type committer struct {
@@ -30,6 +34,11 @@ type committer struct {
 	// done is closed when run has returned.
 	done chan struct{}
 
+	// file is the database by its name, opened what was there when it was opened. gone says that it no longer is.
+	file   string
+	opened os.FileInfo
+	gone   error
+
 	db   *sql.DB
 	conn *sql.Conn
 	// writes are the statements below, queries has its own.
@@ -38,13 +47,14 @@ type committer struct {
 
 	begin, commit, rollback                                  *sql.Stmt
 	insertDeliveryID, insertDelivery, insertContribution     *sql.Stmt
+	updateDelivery, supersede                                *sql.Stmt
 	insertOutcome, updateOutcome, insertEntry, updateHead    *sql.Stmt
 	insertExternalID, deleteExternalID, putProbe, clearProbe *sql.Stmt
 }
 
 // openCommitter opens the connection that writes, brings the schema up to date and reads the names and keys of the store.
 func openCommitter(ctx context.Context, file string, s *Store) (_ *committer, err error) {
-	c := &committer{store: s, requests: make(chan *request), done: make(chan struct{})}
+	c := &committer{store: s, requests: make(chan *request), done: make(chan struct{}), file: file}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.close(ctx))
@@ -62,6 +72,9 @@ func openCommitter(ctx context.Context, file string, s *Store) (_ *committer, er
 	if c.conn, err = c.db.Conn(ctx); err != nil {
 		return nil, fmt.Errorf("open for writing: %w", err)
 	}
+	if c.opened, err = os.Stat(file); err != nil {
+		return nil, err
+	}
 	if err := migrate(ctx, c.conn, migrations()); err != nil {
 		return nil, err
 	}
@@ -76,7 +89,15 @@ func openCommitter(ctx context.Context, file string, s *Store) (_ *committer, er
 	if err != nil {
 		return nil, err
 	}
+	former, err := readMeta(ctx, c.conn, "former_logs")
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return nil, err
+	}
 	s.key, s.log = key, [8]byte(log)
+	var ok bool
+	if s.former, ok = formerLogs(former); !ok {
+		return nil, corrupt("meta", "former_logs", "value has another length")
+	}
 	if c.queries, err = prepareQueries(ctx, c.conn, s.packer, s.log); err != nil {
 		return nil, err
 	}
@@ -101,8 +122,11 @@ func (c *committer) prepareWrites(ctx context.Context) error {
 		&c.rollback:         "ROLLBACK",
 		&c.insertDeliveryID: "INSERT INTO delivery_ids (id, seq) VALUES (?, ?)",
 		&c.insertDelivery: "INSERT INTO deliveries (" + deliveryColumns +
-			") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		&c.updateDelivery: "UPDATE deliveries SET first_contribution = ?, contributions = ?, state = ?, checksum = ?, adapter = ?, " +
+			"provider = ?, event = ?, report = ?, waiting = ? WHERE seq = ?",
 		&c.insertContribution: "INSERT INTO contributions (" + contributionColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+		&c.supersede:          "UPDATE contributions SET encoding = ?, checksum = ?, body = ? WHERE id = ?",
 		&c.insertOutcome: "INSERT INTO outcomes (revision, position, first_position, contribution, checksum, provider_call_id, " +
 			"external_ids, id) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
 		&c.updateOutcome: "UPDATE outcomes SET revision = ?, position = ?, first_position = ?, contribution = ?, checksum = ?, " +
@@ -118,47 +142,51 @@ func (c *committer) prepareWrites(ctx context.Context) error {
 
 // meta returns a value that was chosen at random when the store was created.
 func (c *committer) meta(ctx context.Context, name string, size int) ([]byte, error) {
-	var value []byte
-	var stored int64
-	err := c.conn.QueryRowContext(ctx, "SELECT value, checksum FROM meta WHERE name = ?", name).Scan(&value, &stored)
-	sum := func() checksum { return newChecksum("meta").text(name).bytes(value) }
+	value, err := readMeta(ctx, c.conn, name)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		value = make([]byte, size)
 		rand.Read(value) // never fails
-		if _, err := c.conn.ExecContext(ctx, "INSERT INTO meta (name, value, checksum) VALUES (?, ?, ?)", name, value,
-			int64(sum())); err != nil {
-			return nil, fmt.Errorf("write %s: %w", name, err)
-		}
-	case err != nil:
-		return nil, fmt.Errorf("read %s: %w", name, err)
-	case len(value) != size:
+		return value, writeMeta(ctx, c.conn, name, value)
+	case err == nil && len(value) != size:
 		return nil, corrupt("meta", name, "value has another length")
-	default:
-		return value, sum().verify(stored, "meta", name)
 	}
-	return value, nil
+	return value, err
 }
 
 // run commits until the store is closed. It answers every request that it has taken.
 func (c *committer) run() {
 	defer close(c.done)
-	probe := time.NewTicker(probeEvery)
-	defer probe.Stop()
+	look := time.NewTicker(probeEvery)
+	defer look.Stop()
 	for {
-		var failing <-chan time.Time
-		if c.store.Err() != nil {
-			failing = probe.C
-		}
 		select {
 		case r := <-c.requests:
 			c.serve(c.gather(r))
-		case <-failing:
-			c.probe()
+		case <-look.C:
+			if err := c.present(); err != nil {
+				c.store.publish(headRow{}, err)
+			} else if c.store.Err() != nil {
+				c.probe()
+			}
 		case <-c.store.closing:
 			return
 		}
 	}
+}
+
+// present tells whether the file that is open is the one that its name leads to. SQLite would go on writing to one that was
+// deleted, and all of that would be lost. Once it is gone it stays so: what would come back has not seen what was written.
+func (c *committer) present() error {
+	if c.gone != nil {
+		return c.gone
+	}
+	// Any other error says nothing about the file.
+	if now, err := os.Stat(c.file); errors.Is(err, os.ErrNotExist) || err == nil && !os.SameFile(c.opened, now) {
+		c.gone = fmt.Errorf("%w: %s was deleted, moved or replaced while it was open: nothing is kept until the process starts again",
+			store.ErrUnavailable, databaseFile)
+	}
+	return c.gone
 }
 
 // gather takes what is waiting beside the first request, and what the goroutines that could run now are about to hand over:
@@ -225,7 +253,7 @@ func (c *committer) transact(group []*request) ([]answer, error) {
 func (c *committer) probe() {
 	// The result is in Err.
 	_ = c.inTransaction(func(ctx context.Context, t *transaction) error {
-		return t.exec(ctx, c.putProbe, make([]byte, 1<<16))
+		return t.exec(ctx, c.putProbe, make([]byte, probeSize))
 	})
 	if c.store.Err() == nil {
 		_ = c.inTransaction(func(ctx context.Context, t *transaction) error { return t.exec(ctx, c.clearProbe) })
@@ -234,16 +262,8 @@ func (c *committer) probe() {
 
 // inTransaction runs one transaction and publishes what it has changed. Its error is one for callers of the store.
 func (c *committer) inTransaction(body func(context.Context, *transaction) error) error {
-	// A caller that gives up does not end the commit, which is also others'.
-	ctx := context.Background()
 	begin := c.store.settings.Now()
-	t := &transaction{committer: c, now: begin.UnixMicro()}
-	err := t.run(ctx, body)
-	if err != nil {
-		// SQLite has already rolled back after some errors; then this one says so, and there is nothing to do.
-		_, _ = c.rollback.ExecContext(ctx)
-		err = fmt.Errorf("%w: %w", store.ErrUnavailable, err)
-	}
+	t, err := c.try(body)
 	if err == nil && !t.wrote {
 		return nil
 	}
@@ -256,6 +276,25 @@ func (c *committer) inTransaction(body func(context.Context, *transaction) error
 		report(done)
 	}
 	return err
+}
+
+// try runs one transaction.
+func (c *committer) try(body func(context.Context, *transaction) error) (*transaction, error) {
+	// A caller that gives up does not end the commit, which is also others'.
+	ctx := context.Background()
+	t := &transaction{committer: c, now: c.store.settings.Now().UnixMicro()}
+	if c.gone != nil {
+		return t, c.gone
+	}
+	if err := t.run(ctx, body); err != nil {
+		// SQLite has already rolled back after some errors; then this one says so, and there is nothing to do.
+		_, _ = c.rollback.ExecContext(ctx)
+		return t, fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+	}
+	if t.wrote {
+		return t, c.present()
+	}
+	return t, nil
 }
 
 // publish tells the readers what was committed, or that it failed.

@@ -44,6 +44,7 @@ func body(call store.Call) (store.Revision, error) {
 func keep(s *Store, name string, size int, fold store.Fold) error {
 	noise := make([]byte, size)
 	rand.Read(noise)
+	noise[0] |= 1 // A test that sets it to 0 changes it.
 	_, err := s.Append(context.Background(), store.Delivery{Key: store.NewDeliveryKey(name, "", "", "", nil)},
 		[]store.Contribution{{Outcome: outcome(name), Body: noise}}, fold)
 	return err
@@ -189,12 +190,14 @@ func TestSchemaVersions(t *testing.T) {
 	s := mustOpen(t, dir, Settings{})
 	mustKeep(t, s, "a")
 	// A later step sees what the earlier ones have left, and is taken back whole when it fails.
-	steps := append(migrations(), "CREATE TABLE later (id INTEGER); INSERT INTO later SELECT position FROM log", "nonsense")
+	newest := len(migrations())
+	steps := append(migrations(),
+		step{sql: "CREATE TABLE later (id INTEGER); INSERT INTO later SELECT position FROM log"}, step{sql: "nonsense"})
 	if err := migrate(t.Context(), s.commits.conn, steps); err == nil {
 		t.Error("a failing migration is no error")
 	}
 	mustKeep(t, s, "b")
-	if err := migrate(t.Context(), s.commits.conn, steps[:2]); err != nil {
+	if err := migrate(t.Context(), s.commits.conn, steps[:newest+1]); err != nil {
 		t.Error(err)
 	}
 	var rows int
@@ -204,10 +207,10 @@ func TestSchemaVersions(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(t.Context(), dir, Settings{}); err == nil || !strings.Contains(err.Error(), "schema version 2") {
+	if _, err := Open(t.Context(), dir, Settings{}); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("schema version %d", newest+1)) {
 		t.Errorf("Open of a newer schema: %v", err)
 	}
-	alter(t, dir, "PRAGMA user_version = 1")
+	alter(t, dir, fmt.Sprintf("PRAGMA user_version = %d", newest))
 	mustOpen(t, dir, Settings{})
 }
 
@@ -427,4 +430,78 @@ func TestExpiredCursor(t *testing.T) {
 	if page, err := s.Read(t.Context(), 6, store.Filter{}, 10); err != nil || len(page.Entries) != 1 || page.Entries[0].Position != 7 {
 		t.Errorf("the log goes on with %+v: %v", page, err)
 	}
+}
+
+// TestVanishedFile takes the files away from under a store.
+func TestVanishedFile(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		vanish func(dir string) error
+		notice func(s *Store)
+	}{
+		"deleted, noticed by an append": {os.RemoveAll, func(s *Store) { _ = keep(s, "b", 10, body) }},
+		"deleted, noticed in idleness":  {os.RemoveAll, func(*Store) { time.Sleep(2 * probeEvery) }},
+		"moved": {
+			func(dir string) error { return os.Rename(dir, dir+".old") },
+			func(s *Store) { _ = keep(s, "b", 10, body) },
+		},
+		"replaced": {
+			func(dir string) error {
+				file := filepath.Join(dir, databaseFile)
+				return errors.Join(os.Rename(file, file+".old"), os.WriteFile(file, nil, 0o600))
+			},
+			func(*Store) { time.Sleep(2 * probeEvery) },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				dir := filepath.Join(t.TempDir(), "data")
+				s, err := Open(t.Context(), dir, Settings{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				mustKeep(t, s, "a")
+				if err := test.vanish(dir); err != nil {
+					t.Fatal(err)
+				}
+				test.notice(s)
+				for range 2 {
+					if err := s.Err(); !errors.Is(err, store.ErrUnavailable) {
+						t.Errorf("Err: %v", err)
+					}
+					if err := keep(s, "c", 10, body); !errors.Is(err, store.ErrUnavailable) {
+						t.Errorf("Append: %v", err)
+					}
+					time.Sleep(2 * probeEvery)
+				}
+				_ = s.Close() // It may or may not find its files.
+			})
+		})
+	}
+}
+
+// TestNoRoomAtOpen lets the probe of Open fail, and the one a second later succeed.
+func TestNoRoomAtOpen(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		if err := os.MkdirAll(filepath.Join(dir, probeFile, "in the way"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		s, err := Open(t.Context(), dir, Settings{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Err(); !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("Err: %v", err)
+		}
+		time.Sleep(2 * probeEvery)
+		if err := s.Err(); err != nil {
+			t.Errorf("Err after a probe: %v", err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
 }

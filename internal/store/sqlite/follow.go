@@ -91,9 +91,12 @@ func (s *Store) CursorAt(ctx context.Context, t time.Time) (cursor store.Cursor,
 func (s *Store) Resume(ctx context.Context, cursor store.Cursor) (store.Position, error) {
 	err := s.reads(func() error {
 		oldest, head := s.bounds()
+		until, former := s.former[cursor.Log]
 		switch position := cursor.Position; {
-		case cursor.Log != s.log:
+		case cursor.Log != s.log && !former:
 			return fmt.Errorf("%w: its log is another", store.ErrCursorForeign)
+		case former && position > until:
+			return fmt.Errorf("%w: position %d was reached after the backup that was restored", store.ErrCursorForeign, position)
 		case position < 0 || position > head.Position:
 			return fmt.Errorf("%w: the log has not reached position %d", store.ErrCursorForeign, position)
 		case position < oldest-1:
@@ -107,7 +110,7 @@ func (s *Store) Resume(ctx context.Context, cursor store.Cursor) (store.Position
 			if err != nil {
 				return err
 			}
-			if entry.Cursor != cursor {
+			if entry.Cursor.Check != cursor.Check {
 				return fmt.Errorf("%w: the entry at position %d is another", store.ErrCursorForeign, position)
 			}
 			return nil

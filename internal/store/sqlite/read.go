@@ -65,17 +65,25 @@ func (s *Store) Outcome(ctx context.Context, id store.OutcomeID) (entry store.En
 	return entry, err
 }
 
-// Contributions implements store.Store.
+// Contributions implements store.Store. It reads one snapshot: what is understood anew moves to the end of the chain, and would
+// be missed by a reader who has begun with the chain as it was.
 func (s *Store) Contributions(ctx context.Context, id store.OutcomeID) (contributions []store.KeptContribution, err error) {
-	err = s.reads(func() error {
-		row, err := s.read.readOutcome(ctx, id)
+	err = s.reads(func() (err error) {
+		tx, err := s.readers.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+		if err != nil {
+			return err
+		}
+		defer func() { _ = tx.Rollback() }() // It has changed nothing.
+		q := *s.read
+		q.outcome, q.contribution = tx.StmtContext(ctx, q.outcome), tx.StmtContext(ctx, q.contribution)
+		row, err := q.readOutcome(ctx, id)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		contributions, err = s.read.readContributions(ctx, id, row.contribution)
+		contributions, err = q.readContributions(ctx, id, row.contribution)
 		return err
 	})
 	return contributions, err

@@ -95,17 +95,18 @@ type deliveryRow struct {
 	firstContribution, contributions int64
 	receiveTime                      int64
 	encoding                         int64
-	header, body                     []byte
-	delivery                         store.Delivery // without ReceiveTime, Header and Body
+	header, signed, body             []byte
+	delivery                         store.Delivery // without ReceiveTime, Header, Signed and Body
 	fixed                            checksum       // over what does not depend on the commit
 }
 
 const deliveryColumns = `seq, id, delivery_key, first_contribution, contributions, receive_time, state, encoding, checksum,
-	source, adapter, provider, event, method, path, query, header, report, body`
+	source, adapter, provider, event, method, path, query, header, report, body, verified_by, signed, waiting`
 
 // newDeliveryRow does what can be done before the commit.
 func newDeliveryRow(packer *packer, id store.DeliveryID, d store.Delivery) deliveryRow {
 	r := deliveryRow{id: id, delivery: d, receiveTime: d.ReceiveTime.UnixMicro(), header: []byte{}}
+	r.signed = appendTexts([]byte{}, d.Signed...)
 	for _, line := range d.Header {
 		r.header = appendTexts(r.header, line.Name, line.Value)
 	}
@@ -115,11 +116,16 @@ func newDeliveryRow(packer *packer, id store.DeliveryID, d store.Delivery) deliv
 	return r
 }
 
+// fixedChecksum is that of version 1 for a row that has nothing in the columns of version 2.
 func (r *deliveryRow) fixedChecksum() checksum {
 	d := &r.delivery
-	return newChecksum("deliveries").bytes(r.id[:]).bytes(d.Key[:]).number(r.receiveTime).number(int64(d.State)).
+	c := newChecksum("deliveries").bytes(r.id[:]).bytes(d.Key[:]).number(r.receiveTime).number(int64(d.State)).
 		number(r.encoding).text(d.Source).text(d.Adapter).text(d.Provider).text(d.Event).text(d.Method).text(d.Path).
 		text(d.Query).bytes(r.header).bytes(d.Report).bytes(r.body)
+	if d.VerifiedBy == "" && len(r.signed) == 0 && !d.Waiting {
+		return c
+	}
+	return c.text(d.VerifiedBy).bytes(r.signed).number(bit(d.Waiting))
 }
 
 func (r *deliveryRow) checksum() checksum {
@@ -129,35 +135,57 @@ func (r *deliveryRow) checksum() checksum {
 func (r *deliveryRow) values() []any {
 	d := &r.delivery
 	return []any{r.seq, r.id[:], d.Key[:], r.firstContribution, r.contributions, r.receiveTime, d.State, r.encoding,
-		int64(r.checksum()), d.Source, d.Adapter, d.Provider, d.Event, d.Method, d.Path, d.Query, r.header, d.Report, r.body}
+		int64(r.checksum()), d.Source, d.Adapter, d.Provider, d.Event, d.Method, d.Path, d.Query, r.header, d.Report, r.body,
+		d.VerifiedBy, r.signed, bit(d.Waiting)}
 }
 
-// readDelivery returns the row of a delivery, or sql.ErrNoRows when its id was never kept.
-func (q *queries) readDelivery(ctx context.Context, id store.DeliveryID) (deliveryRow, error) {
+func bit(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// scanDelivery reads a row. When that is corrupt, the error comes with its seq.
+func scanDelivery(row scanner) (deliveryRow, error) {
 	var r deliveryRow
-	if err := q.deliverySeq.QueryRowContext(ctx, id[:]).Scan(&r.seq); err != nil {
+	d := &r.delivery
+	var id, key []byte
+	var waiting, stored int64
+	if err := row.Scan(&r.seq, &id, &key, &r.firstContribution, &r.contributions, &r.receiveTime, &d.State, &r.encoding,
+		&stored, &d.Source, &d.Adapter, &d.Provider, &d.Event, &d.Method, &d.Path, &d.Query, &r.header, &d.Report, &r.body,
+		&d.VerifiedBy, &r.signed, &waiting); err != nil {
 		return deliveryRow{}, err
 	}
-	d := &r.delivery
-	var rowID, key []byte
-	var stored int64
-	switch err := q.delivery.QueryRowContext(ctx, r.seq).Scan(&r.seq, &rowID, &key, &r.firstContribution, &r.contributions,
-		&r.receiveTime, &d.State, &r.encoding, &stored, &d.Source, &d.Adapter, &d.Provider, &d.Event, &d.Method, &d.Path,
-		&d.Query, &r.header, &d.Report, &r.body); {
-	case errors.Is(err, sql.ErrNoRows):
-		return deliveryRow{}, corrupt("deliveries", r.seq, "row is missing")
-	case err != nil:
-		return deliveryRow{}, err
-	case !set(&r.id, rowID) || !set(&d.Key, key) || r.id != id:
-		return deliveryRow{}, corrupt("deliveries", r.seq, "ids differ")
+	if d.Waiting = waiting == 1; !set(&r.id, id) || !set(&d.Key, key) || bit(d.Waiting) != waiting {
+		return deliveryRow{seq: r.seq}, corrupt("deliveries", r.seq, "a value is out of range")
 	}
 	r.fixed = r.fixedChecksum()
 	return r, r.checksum().verify(stored, "deliveries", r.seq)
 }
 
+// readDelivery returns the row of a delivery, or sql.ErrNoRows when its id was never kept.
+func (q *queries) readDelivery(ctx context.Context, id store.DeliveryID) (deliveryRow, error) {
+	var seq int64
+	if err := q.deliverySeq.QueryRowContext(ctx, id[:]).Scan(&seq); err != nil {
+		return deliveryRow{}, err
+	}
+	r, err := scanDelivery(q.delivery.QueryRowContext(ctx, seq))
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return deliveryRow{}, corrupt("deliveries", seq, "row is missing")
+	case err == nil && r.id != id:
+		return deliveryRow{}, corrupt("deliveries", seq, "ids differ")
+	}
+	return r, err
+}
+
 // open returns the delivery that the row holds.
 func (r *deliveryRow) open(packer *packer) (store.Delivery, error) {
-	d := r.delivery
+	d, err := r.openBare()
+	if err != nil {
+		return store.Delivery{}, err
+	}
 	lines, ok := texts(r.header)
 	if !ok || len(lines)%2 != 0 {
 		return store.Delivery{}, corrupt("deliveries", r.seq, "header is malformed")
@@ -165,12 +193,23 @@ func (r *deliveryRow) open(packer *packer) (store.Delivery, error) {
 	for pair := range slices.Chunk(lines, 2) {
 		d.Header = append(d.Header, store.HeaderLine{Name: pair[0], Value: pair[1]})
 	}
-	d.ReceiveTime = time.UnixMicro(r.receiveTime).UTC()
 	body, err := packer.unpack(r.encoding, r.body)
 	if err != nil {
 		return store.Delivery{}, corrupt("deliveries", r.seq, err.Error())
 	}
 	d.Body = body
+	return d, nil
+}
+
+// openBare leaves out the header and the body.
+func (r *deliveryRow) openBare() (store.Delivery, error) {
+	d := r.delivery
+	signed, ok := texts(r.signed)
+	if !ok {
+		return store.Delivery{}, corrupt("deliveries", r.seq, "list of what is signed is malformed")
+	}
+	d.Signed = signed
+	d.ReceiveTime = time.UnixMicro(r.receiveTime).UTC()
 	return d, nil
 }
 
@@ -218,7 +257,16 @@ func scanContribution(row scanner) (contributionRow, error) {
 	return r, r.checksum().verify(stored, "contributions", r.id)
 }
 
-// readContributions follows the chain of an outcome's contributions and returns them, the oldest first.
+// open returns the contribution that the row holds.
+func (r *contributionRow) open(packer *packer) (store.Contribution, error) {
+	body, err := packer.unpack(r.encoding, r.body)
+	if err != nil {
+		return store.Contribution{}, corrupt("contributions", r.id, err.Error())
+	}
+	return store.Contribution{Outcome: r.outcome, Item: int(r.item), Body: body}, nil
+}
+
+// readContributions follows the chain of an outcome's contributions and returns those that count, the oldest first.
 func (q *queries) readContributions(ctx context.Context, outcome store.OutcomeID, last int64) ([]store.KeptContribution, error) {
 	var kept []store.KeptContribution
 	for id := last; id != 0; {
@@ -231,15 +279,14 @@ func (q *queries) readContributions(ctx context.Context, outcome store.OutcomeID
 		case r.outcome != outcome || r.previous >= id:
 			return nil, corrupt("contributions", id, "chain is broken")
 		}
-		body, err := q.packer.unpack(r.encoding, r.body)
-		if err != nil {
-			return nil, corrupt("contributions", id, err.Error())
+		if id = r.previous; r.encoding == superseded {
+			continue
 		}
-		kept = append(kept, store.KeptContribution{
-			Delivery:     r.delivery,
-			Contribution: store.Contribution{Outcome: r.outcome, Item: int(r.item), Body: body},
-		})
-		id = r.previous
+		c, err := r.open(q.packer)
+		if err != nil {
+			return nil, err
+		}
+		kept = append(kept, store.KeptContribution{Delivery: r.delivery, Contribution: c})
 	}
 	slices.Reverse(kept)
 	return kept, nil

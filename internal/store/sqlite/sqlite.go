@@ -10,7 +10,10 @@
 //
 // A slow follower meets no limit and holds nobody up: it reads the log from the disk at its own pace, nothing is buffered
 // for it, and no entry is dropped. A full disk: Append returns ErrUnavailable, nothing is half kept, what is kept stays
-// readable, and a small probe each second finds out when there is room again.
+// readable, and a small probe each second finds out when there is room again; one at Open finds out when there is none.
+//
+// A database that is deleted, moved or replaced while it is open is noticed before the next commit is acknowledged, and within
+// a second when there is none: the store then keeps nothing more until it is opened again.
 package sqlite
 
 import (
@@ -37,6 +40,7 @@ import (
 const (
 	databaseFile = "callnorm.db"
 	lockFile     = "callnorm.lock"
+	probeFile    = "callnorm.probe"
 )
 
 // Settings is what a program may set. The zero value is ready to use.
@@ -65,6 +69,7 @@ type Store struct {
 	packer   *packer
 	key      []byte // of DeliveryID
 	log      [8]byte
+	former   map[[8]byte]store.Position // up to where the cursors of former logs are good
 
 	readers *sql.DB
 	read    *queries
@@ -101,24 +106,15 @@ func Open(ctx context.Context, dir string, settings Settings) (_ *Store, err err
 			err = errors.Join(fmt.Errorf("open store in %s: %w", dir, err), s.release(ctx))
 		}
 	}()
-	if dir, err = filepath.Abs(dir); err != nil {
+	lock, path, err := lockDirectory(dir)
+	if err != nil {
 		return nil, err
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
-	lock := flock.New(filepath.Join(dir, lockFile))
-	switch locked, err := lock.TryLock(); {
-	case err != nil:
-		return nil, fmt.Errorf("lock: %w", err)
-	case !locked:
-		return nil, fmt.Errorf("%w: %s is locked", store.ErrLocked, lock.Path())
 	}
 	s.lock = lock
 	if s.packer, err = newPacker(); err != nil {
 		return nil, err
 	}
-	file := filepath.Join(dir, databaseFile)
+	file := filepath.Join(path, databaseFile)
 	if err := create(file); err != nil {
 		return nil, err
 	}
@@ -128,8 +124,28 @@ func Open(ctx context.Context, dir string, settings Settings) (_ *Store, err err
 	if err := s.openReaders(ctx, file); err != nil {
 		return nil, explain(err)
 	}
+	s.failure = probeRoom(filepath.Join(path, probeFile))
 	go s.commits.run()
 	return s, nil
+}
+
+// lockDirectory creates a directory when it is not there, and locks it for this process. It returns the absolute path.
+func lockDirectory(dir string) (*flock.Flock, string, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, "", err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, "", err
+	}
+	lock := flock.New(filepath.Join(dir, lockFile))
+	switch locked, err := lock.TryLock(); {
+	case err != nil:
+		return nil, "", fmt.Errorf("lock: %w", err)
+	case !locked:
+		return nil, "", fmt.Errorf("%w: %s is locked", store.ErrLocked, lock.Path())
+	}
+	return lock, dir, nil
 }
 
 // create creates an empty file that only its owner may read; SQLite gives the same permissions to the files beside it. The
@@ -150,6 +166,19 @@ func create(file string) error {
 		if err := syncDirectory(d); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// probeRoom finds out whether the disk has room, before the first delivery has to: with a file of its own, since the database
+// may have free pages that tell nothing about the disk.
+func probeRoom(file string) error {
+	err := os.WriteFile(file, make([]byte, probeSize), 0o600)
+	if err == nil {
+		err = syncFile(file)
+	}
+	if err = errors.Join(err, os.Remove(file)); err != nil {
+		return fmt.Errorf("%w: probe: %w", store.ErrUnavailable, err)
 	}
 	return nil
 }

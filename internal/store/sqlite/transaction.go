@@ -63,20 +63,20 @@ func (t *transaction) writeHead(ctx context.Context) error {
 // keep keeps one request. All reading and folding comes before the first write, so that a request that fails leaves
 // nothing to undo.
 func (t *transaction) keep(ctx context.Context, r *request) (store.Receipt, error) {
-	switch first, err := t.readDelivery(ctx, r.delivery.id); {
+	switch kept, err := t.readDelivery(ctx, r.delivery.id); {
+	case err == nil && r.understanding != nil:
+		return t.renormalize(ctx, r, kept)
 	case err == nil:
-		receipt, err := t.repeat(ctx, first)
+		receipt, err := t.repeat(ctx, kept)
 		return receipt, ownReadError(err)
 	case !errors.Is(err, sql.ErrNoRows):
 		return store.Receipt{}, ownReadError(err)
+	case r.understanding != nil:
+		return store.Receipt{}, requestError{store.ErrNotFound}
 	}
-	changes := make([]change, len(r.outcomes))
-	for i, o := range r.outcomes {
-		c, err := t.fold(ctx, r, o)
-		if err != nil {
-			return store.Receipt{}, ownReadError(err)
-		}
-		changes[i] = c
+	changes, err := t.foldAll(ctx, r, r.outcomes)
+	if err != nil {
+		return store.Receipt{}, ownReadError(err)
 	}
 	return t.write(ctx, r, changes)
 }
@@ -93,18 +93,18 @@ func ownReadError(err error) error {
 }
 
 // repeat returns the receipt of a delivery that was kept before.
-func (t *transaction) repeat(ctx context.Context, first deliveryRow) (store.Receipt, error) {
+func (t *transaction) repeat(ctx context.Context, kept deliveryRow) (store.Receipt, error) {
 	receipt := store.Receipt{
-		Delivery:  first.id,
+		Delivery:  kept.id,
 		Duplicate: true,
-		State:     first.delivery.State,
-		Report:    first.delivery.Report,
+		State:     kept.delivery.State,
+		Report:    kept.delivery.Report,
 	}
-	outcomes, err := t.outcomesOf(ctx, first)
+	contributions, err := t.readContributionsOf(ctx, kept)
 	if err != nil {
 		return store.Receipt{}, err
 	}
-	for _, id := range outcomes {
+	for _, id := range outcomesOf(contributions) {
 		row, err := t.readOutcome(ctx, id)
 		if errors.Is(err, sql.ErrNoRows) {
 			err = corrupt("outcomes", id, "row is missing")
@@ -117,33 +117,40 @@ func (t *transaction) repeat(ctx context.Context, first deliveryRow) (store.Rece
 	return receipt, nil
 }
 
-// outcomesOf returns the outcomes of a delivery by the first item that contributes to them.
-func (t *transaction) outcomesOf(ctx context.Context, d deliveryRow) (outcomes []store.OutcomeID, err error) {
+// readContributionsOf returns the contributions of a delivery that count, in the order of their items.
+func (t *transaction) readContributionsOf(ctx context.Context, d deliveryRow) (contributions []contributionRow, err error) {
 	rows, err := t.contributionsOf.QueryContext(ctx, d.firstContribution, d.firstContribution+d.contributions)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	var n int64
-	for ; rows.Next(); n++ {
+	for rows.Next() {
 		c, err := scanContribution(rows)
 		if err != nil {
 			return nil, err
 		}
-		if c.delivery != d.id {
-			return nil, corrupt("contributions", c.id, "delivery is another")
+		if c.delivery != d.id || c.encoding == superseded {
+			return nil, corrupt("contributions", c.id, "it is not what the delivery contributes")
 		}
-		if !slices.Contains(outcomes, c.outcome) {
-			outcomes = append(outcomes, c.outcome)
-		}
+		contributions = append(contributions, c)
 	}
 	if err := rows.Err(); err != nil {
 		return nil, err
 	}
-	if n != d.contributions {
+	if int64(len(contributions)) != d.contributions {
 		return nil, corrupt("deliveries", d.seq, "contributions are missing")
 	}
-	return outcomes, nil
+	return contributions, nil
+}
+
+// outcomesOf returns the outcomes of a delivery by the first item that contributes to them.
+func outcomesOf(contributions []contributionRow) (outcomes []store.OutcomeID) {
+	for _, c := range contributions {
+		if !slices.Contains(outcomes, c.outcome) {
+			outcomes = append(outcomes, c.outcome)
+		}
+	}
+	return outcomes
 }
 
 // change is what a request will do to one outcome.
@@ -151,6 +158,19 @@ type change struct {
 	row      outcomeRow // as it was, zero but for the id when the outcome is new
 	known    bool
 	revision store.Revision
+}
+
+// foldAll folds outcomes that a request contributes to, or has contributed to.
+func (t *transaction) foldAll(ctx context.Context, r *request, outcomes []*contributed) ([]change, error) {
+	changes := make([]change, len(outcomes))
+	for i, o := range outcomes {
+		c, err := t.fold(ctx, r, o)
+		if err != nil {
+			return nil, err
+		}
+		changes[i] = c
+	}
+	return changes, nil
 }
 
 // fold reads an outcome and turns it into its next revision.
@@ -172,6 +192,11 @@ func (t *transaction) fold(ctx context.Context, r *request, o *contributed) (cha
 		}
 	case !errors.Is(err, sql.ErrNoRows):
 		return change{}, err
+	}
+	if r.understanding != nil {
+		call.Contributions = slices.DeleteFunc(call.Contributions, func(c store.KeptContribution) bool {
+			return c.Delivery == r.delivery.id
+		})
 	}
 	call.Contributions = append(call.Contributions, o.contributions...)
 	revision, err := guard(r.fold, call)
@@ -209,26 +234,35 @@ func (t *transaction) write(ctx context.Context, r *request, changes []change) (
 	if err := t.exec(ctx, t.insertDelivery, d.values()...); err != nil {
 		return store.Receipt{}, fmt.Errorf("write delivery: %w", err)
 	}
+	outcomes, err := t.contribute(ctx, r.rows, changes)
+	if err != nil {
+		return store.Receipt{}, err
+	}
+	return store.Receipt{Delivery: d.id, State: d.delivery.State, Report: d.delivery.Report, Outcomes: outcomes}, nil
+}
+
+// contribute writes contributions and the revisions that they cause.
+func (t *transaction) contribute(ctx context.Context, rows []contributionRow, changes []change) ([]store.ReceiptOutcome, error) {
 	last := make(map[store.OutcomeID]int64, len(changes))
 	for _, c := range changes {
 		last[c.row.id] = c.row.contribution
 	}
-	for i := range r.rows {
-		row := &r.rows[i]
+	for i := range rows {
+		row := &rows[i]
 		t.head.contribution++
 		row.id, row.previous = t.head.contribution, last[row.outcome]
 		last[row.outcome] = row.id
 		if err := t.exec(ctx, t.insertContribution, row.values()...); err != nil {
-			return store.Receipt{}, fmt.Errorf("write contribution: %w", err)
+			return nil, fmt.Errorf("write contribution: %w", err)
 		}
 	}
-	receipt := store.Receipt{Delivery: d.id, State: d.delivery.State, Report: d.delivery.Report}
+	outcomes := make([]store.ReceiptOutcome, 0, len(changes))
 	for _, c := range changes {
 		row := c.row
 		row.contribution = last[row.id]
 		if c.revision.Body != nil {
 			if err := t.revise(ctx, &row, c.revision); err != nil {
-				return store.Receipt{}, err
+				return nil, err
 			}
 		}
 		statement := t.insertOutcome
@@ -237,13 +271,13 @@ func (t *transaction) write(ctx context.Context, r *request, changes []change) (
 		}
 		if err := t.exec(ctx, statement, row.revision, row.position, row.firstPosition, row.contribution,
 			int64(row.checksum()), row.providerCallID, row.externalIDs, row.id[:]); err != nil {
-			return store.Receipt{}, fmt.Errorf("write outcome: %w", err)
+			return nil, fmt.Errorf("write outcome: %w", err)
 		}
-		receipt.Outcomes = append(receipt.Outcomes, store.ReceiptOutcome{
+		outcomes = append(outcomes, store.ReceiptOutcome{
 			Outcome: row.id, Revision: row.revision, Changed: c.revision.Body != nil,
 		})
 	}
-	return receipt, nil
+	return outcomes, nil
 }
 
 // revise writes a revision at the end of the log, and brings the outcome's row and external ids up to it.

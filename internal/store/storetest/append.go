@@ -29,6 +29,12 @@ func testDelivery(t *testing.T, h *harness) {
 		"header": func(d *store.Delivery) {
 			d.Header = []store.HeaderLine{{Name: "B", Value: "2"}, {Name: "A", Value: ""}, {Name: "B", Value: "1\xff: \n"}, {}}
 		},
+		"a proof": func(d *store.Delivery) {
+			d.VerifiedBy, d.Signed = "scheme", []string{"timestamp", "", "body \xff"}
+		},
+		"signed nothing":    func(d *store.Delivery) { d.VerifiedBy, d.Signed = "scheme", nil },
+		"signed by nobody":  func(d *store.Delivery) { d.Signed = []string{""} },
+		"waiting":           func(d *store.Delivery) { d.Waiting = true },
 		"negative state":    func(d *store.Delivery) { d.State = -1 },
 		"a time before all": func(d *store.Delivery) { d.ReceiveTime = time.Time{} },
 	} {

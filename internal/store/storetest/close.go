@@ -97,7 +97,13 @@ func testClosed(t *testing.T, h *harness) {
 		}
 	})
 	for name, call := range map[string]func() error{
-		"Append":        func() error { _, err := h.Append(t.Context(), delivery("after"), nil, nil); return err },
+		"Append": func() error { _, err := h.Append(t.Context(), delivery("after"), nil, nil); return err },
+		"Renormalize": func() error {
+			_, err := h.Renormalize(t.Context(), store.DeliveryID{}, store.Understanding{}, join)
+			return err
+		},
+		"Deliveries":    func() error { _, err := h.Deliveries(t.Context(), store.DeliveryFilter{}, 0, 1); return err },
+		"CountWaiting":  func() error { _, err := h.CountWaiting(t.Context()); return err },
 		"Delivery":      func() error { _, err := h.Delivery(t.Context(), store.DeliveryID{}); return err },
 		"Outcome":       func() error { _, err := h.Outcome(t.Context(), store.OutcomeID{}); return err },
 		"Lookup":        func() error { _, err := h.Lookup(t.Context(), store.Query{ProviderCallID: "1"}, 1); return err },

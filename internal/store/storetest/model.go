@@ -13,10 +13,14 @@ import (
 
 // model is what a store does, without durability, concurrency and time.
 type model struct {
-	receipts      map[string]store.Receipt
-	contributions map[string][]string
+	receipts map[string]store.Receipt
+	// said is what each delivery says now, contributions what is said about each outcome.
+	said          map[string][]item
+	contributions map[string][]modelContribution
 	log           []modelEntry
 }
+
+type modelContribution struct{ Delivery, Body string }
 
 type modelEntry struct {
 	Outcome  string
@@ -80,11 +84,15 @@ func testModel(t *testing.T, h *harness) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m := &model{receipts: map[string]store.Receipt{}, contributions: map[string][]string{}}
+		m := &model{
+			receipts: map[string]store.Receipt{}, said: map[string][]item{}, contributions: map[string][]modelContribution{},
+		}
 		for range rapid.IntRange(1, 20).Draw(t, "steps") {
 			switch step := rapid.IntRange(0, 59).Draw(t, "step"); {
-			case step < 40:
+			case step < 30:
 				m.append(t, h.Store, own, rapid.IntRange(0, 15).Draw(t, "delivery"), items.Draw(t, "items"))
+			case step < 40:
+				m.renormalize(t, h.Store, own, rapid.IntRange(0, 15).Draw(t, "delivery"), items.Draw(t, "items"))
 			case step < 59:
 				m.check(t, h.Store, begin.Position, own, names)
 			default:
@@ -99,58 +107,105 @@ func testModel(t *testing.T, h *harness) {
 func (m *model) append(t *rapid.T, s store.Store, own func(string) string, n int, items []item) {
 	name := own(fmt.Sprint("delivery ", n))
 	d := delivery(name)
-	want, duplicate := m.receipts[name]
-	var contributions []store.Contribution
-	last := map[string]item{}
-	var order []string
-	for i, it := range items {
-		contributions = append(contributions, contribution(own(it.outcome), i, it.body))
-		if _, ok := last[it.outcome]; !ok {
-			order = append(order, it.outcome)
-		}
-		last[it.outcome] = it
-	}
 	revisions := map[store.OutcomeID]store.Revision{}
+	want, duplicate := m.receipts[name]
 	if duplicate {
-		want.Duplicate = true
-		want.Outcomes = slices.Clone(want.Outcomes)
-		for i, o := range want.Outcomes {
-			for _, name := range []string{"a", "b", "c", "d"} {
-				if o.Outcome == outcome(own(name)) {
-					want.Outcomes[i] = store.ReceiptOutcome{Outcome: o.Outcome, Revision: m.newest(name).Revision}
-				}
-			}
-		}
+		want = m.repeated(own, name)
 	} else {
 		want = store.Receipt{Delivery: s.DeliveryID(d.Key), State: d.State, Report: d.Report}
-		for _, it := range items {
-			m.contributions[it.outcome] = append(m.contributions[it.outcome], it.body)
-		}
-		for _, name := range order {
-			it, revision := last[name], m.newest(name).Revision
-			if !it.silent {
-				revision++
-				keys := it.keys
-				if keys.ProviderCallID != "" {
-					keys.ProviderCallID = own(keys.ProviderCallID)
-				}
-				keys.ExternalIDs = nil
-				for _, id := range it.keys.ExternalIDs {
-					keys.ExternalIDs = append(keys.ExternalIDs, store.ExternalID{System: id.System, ID: own(id.ID)})
-				}
-				body := fmt.Sprintf("%q", m.contributions[name])
-				m.log = append(m.log, modelEntry{name, revision, body, keys})
-				revisions[outcome(own(name))] = store.Revision{Body: []byte(body), Keys: keys}
-			}
-			want.Outcomes = append(want.Outcomes, store.ReceiptOutcome{
-				Outcome: outcome(own(name)), Revision: revision, Changed: !it.silent,
-			})
-		}
+		want.Outcomes, revisions = m.say(own, name, items)
 		m.receipts[name] = want
 	}
-	same(t, "receipt", want, mustAppend(t, s, d, func(call store.Call) (store.Revision, error) {
-		return revisions[call.Outcome], nil
-	}, contributions...))
+	same(t, "receipt", want, mustAppend(t, s, d, fixed(revisions), contributionsOf(own, items)...))
+}
+
+// renormalize understands a delivery anew in the store and in the model, or one that was never kept.
+func (m *model) renormalize(t *rapid.T, s store.Store, own func(string) string, n int, items []item) {
+	name := own(fmt.Sprint("delivery ", n))
+	want, known := m.receipts[name]
+	if !known {
+		_, err := s.Renormalize(t.Context(), s.DeliveryID(delivery(name).Key), store.Understanding{}, join)
+		if !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("Renormalize of what was not kept: %v", err)
+		}
+		return
+	}
+	revisions := map[store.OutcomeID]store.Revision{}
+	if slices.EqualFunc(m.said[name], items, func(a, b item) bool { return a.outcome == b.outcome && a.body == b.body }) {
+		want = m.repeated(own, name)
+	} else {
+		want.Outcomes, revisions = m.say(own, name, items)
+	}
+	same(t, "receipt", want, mustRenormalize(t, s, name, understanding(name, contributionsOf(own, items)...), fixed(revisions)))
+}
+
+// repeated returns the receipt of a delivery that is kept.
+func (m *model) repeated(own func(string) string, name string) store.Receipt {
+	receipt := m.receipts[name]
+	receipt.Duplicate, receipt.Outcomes = true, nil
+	for _, outcomeName := range outcomesOf(m.said[name]) {
+		receipt.Outcomes = append(receipt.Outcomes, store.ReceiptOutcome{
+			Outcome: outcome(own(outcomeName)), Revision: m.newest(outcomeName).Revision,
+		})
+	}
+	return receipt
+}
+
+// say replaces what a delivery says, and returns what becomes of the outcomes that it speaks of now or spoke of before.
+func (m *model) say(own func(string) string, name string, items []item) ([]store.ReceiptOutcome, map[store.OutcomeID]store.Revision) {
+	order := outcomesOf(append(slices.Clone(items), m.said[name]...))
+	last := map[string]item{}
+	for outcome, said := range m.contributions {
+		m.contributions[outcome] = slices.DeleteFunc(said, func(c modelContribution) bool { return c.Delivery == name })
+	}
+	for _, it := range items {
+		m.contributions[it.outcome] = append(m.contributions[it.outcome], modelContribution{name, it.body})
+		last[it.outcome] = it
+	}
+	m.said[name] = items
+	var outcomes []store.ReceiptOutcome
+	revisions := map[store.OutcomeID]store.Revision{}
+	for _, name := range order {
+		it, revision := last[name], m.newest(name).Revision
+		if !it.silent {
+			revision++
+			keys := it.keys
+			if keys.ProviderCallID != "" {
+				keys.ProviderCallID = own(keys.ProviderCallID)
+			}
+			keys.ExternalIDs = nil
+			for _, id := range it.keys.ExternalIDs {
+				keys.ExternalIDs = append(keys.ExternalIDs, store.ExternalID{System: id.System, ID: own(id.ID)})
+			}
+			body := fmt.Sprintf("%q", m.contributions[name])
+			m.log = append(m.log, modelEntry{name, revision, body, keys})
+			revisions[outcome(own(name))] = store.Revision{Body: []byte(body), Keys: keys}
+		}
+		outcomes = append(outcomes, store.ReceiptOutcome{Outcome: outcome(own(name)), Revision: revision, Changed: !it.silent})
+	}
+	return outcomes, revisions
+}
+
+// outcomesOf returns the outcomes of items, each once.
+func outcomesOf(items []item) (outcomes []string) {
+	for _, it := range items {
+		if !slices.Contains(outcomes, it.outcome) {
+			outcomes = append(outcomes, it.outcome)
+		}
+	}
+	return outcomes
+}
+
+func contributionsOf(own func(string) string, items []item) (contributions []store.Contribution) {
+	for i, it := range items {
+		contributions = append(contributions, contribution(own(it.outcome), i, it.body))
+	}
+	return contributions
+}
+
+// fixed is a fold that returns one revision for each outcome.
+func fixed(revisions map[store.OutcomeID]store.Revision) store.Fold {
+	return func(call store.Call) (store.Revision, error) { return revisions[call.Outcome], nil }
 }
 
 // check compares the store with the model.
@@ -176,15 +231,11 @@ func (m *model) check(t *rapid.T, s store.Store, begin store.Position, own func(
 	}
 	same(t, "log", want, got)
 	name := rapid.SampledFrom(names).Draw(t, "name")
-	kept, err := s.Contributions(t.Context(), outcome(own(name)))
-	if err != nil {
-		t.Fatalf("Contributions: %v", err)
-	}
 	var bodies []string
-	for _, c := range kept {
-		bodies = append(bodies, string(c.Body))
+	for _, c := range m.contributions[name] {
+		bodies = append(bodies, c.Body)
 	}
-	same(t, "contributions", m.contributions[name], bodies)
+	same(t, "contributions", bodies, contributed(t, s, own(name)))
 	entry, err := s.Outcome(t.Context(), outcome(own(name)))
 	newest := m.newest(name)
 	if newest.Revision == 0 != errors.Is(err, store.ErrNotFound) || string(entry.Body) != newest.Body {
