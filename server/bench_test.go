@@ -19,8 +19,10 @@ import (
 	"github.com/callnorm/callnorm/adapters"
 	"github.com/callnorm/callnorm/adapters/synthflow"
 	"github.com/callnorm/callnorm/internal/intake"
+	"github.com/callnorm/callnorm/internal/rejection"
 	"github.com/callnorm/callnorm/internal/store/sqlite"
 	"github.com/callnorm/callnorm/server"
+	"github.com/callnorm/callnorm/server/access"
 )
 
 // BenchmarkIntake measures a webhook of 6.5 KB from its connection to the disk, side by side with what is physically possible: a
@@ -159,8 +161,17 @@ func service(b *testing.B, fsyncs *atomic.Int64) http.Handler {
 		b.Fatal(err)
 	}
 	metrics := server.NewMetrics()
-	in := intake.New(set, []intake.Source{{Name: "synthflow", Adapter: set.All()[0], Provider: "synthflow", MaxBody: 10 << 20}}, kept, time.Now, metrics)
-	s, err := server.New(server.Settings{Intake: in, Store: kept, Metrics: metrics, Log: slog.New(slog.DiscardHandler), Now: time.Now})
+	log := slog.New(slog.DiscardHandler)
+	refused, err := rejection.Open(b.Context(), b.TempDir(), rejection.Settings{Now: time.Now, Log: log})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = refused.Close() })
+	in := intake.New(intake.Settings{Adapters: set, Store: kept, Rejections: refused, Observer: metrics, Now: time.Now},
+		[]intake.Source{{Name: "synthflow", Adapter: set.All()[0], Provider: "synthflow", MaxBody: 10 << 20}})
+	s, err := server.New(server.Settings{
+		Intake: in, Store: kept, Rejections: refused, Metrics: metrics, Log: log, Now: time.Now, Gate: access.New(server.Policy(true)),
+	})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -3,44 +3,28 @@ package server
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"unicode/utf8"
 
+	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
 	"github.com/callnorm/callnorm/internal/intake"
+	"github.com/callnorm/callnorm/server/bounds"
 )
 
-// doorPrefix is where webhooks come in.
-const doorPrefix = "/v1/webhooks/"
+const (
+	// doorPrefix is where webhooks come in.
+	doorPrefix = "/v1/webhooks/"
+	// maxRatio is how many bytes one byte of a compressed body may stand for. JSON of real calls stays below 20.
+	maxRatio = 100
+)
 
 // door takes webhooks in. It stands before the gateway, which decodes bodies and rewrites methods: a delivery has to be kept byte
 // for byte, with its headers and its path as they came.
 func (s *Server) door(w http.ResponseWriter, r *http.Request) {
-	name, event, err := doorParts(r.URL.EscapedPath())
-	if err == nil && r.Method != http.MethodPost {
-		w.Header().Set("Allow", http.MethodPost)
-		err = fmt.Errorf("%w: webhooks come in by POST", errMethod)
-	}
-	if err != nil {
-		s.writeError(w, r, err)
-		return
-	}
-	source, err := s.intake.Source(name)
-	if err != nil {
-		s.writeError(w, r, err)
-		return
-	}
-	body, err := readBody(w, r, source)
-	if err != nil {
-		s.writeError(w, r, err)
-		return
-	}
-	response, err := s.intake.Deliver(r.Context(), intake.Request{
-		Source: source.Name, Event: event, Method: r.Method, Path: r.URL.EscapedPath(), Query: r.URL.RawQuery,
-		Header: r.Header, Body: body, ReceiveTime: s.now(),
-	})
+	response, err := s.deliver(w, r)
 	if err != nil {
 		s.writeError(w, r, err)
 		return
@@ -54,40 +38,96 @@ func (s *Server) door(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(text) // The delivery is kept; the provider will find out by itself that we could not answer.
 }
 
-// doorParts returns the source and the event that a path of the door names.
-func doorParts(path string) (source, event string, err error) {
-	first, rest, _ := strings.Cut(strings.TrimPrefix(path, doorPrefix), "/")
-	second := strings.TrimSuffix(rest, "/")
-	source, sourceErr := url.PathUnescape(first)
-	event, eventErr := url.PathUnescape(second)
-	if sourceErr != nil || eventErr != nil || strings.Contains(second, "/") || !utf8.ValidString(source+event) {
-		return "", "", fmt.Errorf("%w: webhooks come in at %s{source} or %s{source}/{event}", errRoute, doorPrefix, doorPrefix)
+func (s *Server) deliver(w http.ResponseWriter, r *http.Request) (*callnormv1.IngestDeliveryResponse, error) {
+	address, forwarded := s.proxies.Client(r)
+	if ok, wait := s.rates.Allow(address, s.now()); !ok {
+		return nil, &intake.BusyError{RetryAfter: wait}
 	}
-	return source, event, nil
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", http.MethodPost)
+		return nil, fmt.Errorf("%w: webhooks come in by POST", errMethod)
+	}
+	segments, err := doorSegments(r.URL.EscapedPath())
+	if err != nil {
+		return nil, err
+	}
+	source, err := s.intake.Source(segments[0])
+	if err != nil {
+		return nil, err
+	}
+	request, err := RequestAt(source, r.Method, r.URL.EscapedPath(), r.URL.RawQuery, r.Header)
+	if err != nil {
+		return nil, err
+	}
+	request.ReceiveTime, request.Address, request.Forwarded = s.now(), address, forwarded
+	body, err := bounds.Read(w, r, bounds.BodyLimits{Max: source.MaxBody, Ratio: maxRatio, Budget: s.budget, Pace: s.pace})
+	if err != nil {
+		return nil, s.unread(source, request, err)
+	}
+	defer body.Release()
+	request.Body = body.Content
+	if request.Encoded() {
+		request.Wire = body.Wire
+	}
+	return s.intake.Deliver(r.Context(), request)
 }
 
-// readBody reads a body up to the source's limit.
-func readBody(w http.ResponseWriter, r *http.Request, source intake.Source) ([]byte, error) {
-	body, err := readUpTo(w, r, source.MaxBody)
-	if errors.Is(err, intake.ErrBodyTooLarge) {
-		return nil, fmt.Errorf("%w: %q takes %d bytes", intake.ErrBodyTooLarge, source.Name, source.MaxBody)
-	}
-	return body, err
-}
-
-// readUpTo reads a body up to a limit. MaxBytesReader refuses more; a reader that only stops there would keep half a delivery and
-// call it whole.
-func readUpTo(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
-	if r.ContentLength > limit { // before the sender is told to go on
-		return nil, intake.ErrBodyTooLarge
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
-	tooLarge := (*http.MaxBytesError)(nil)
+// unread remembers a body that the source will never take.
+func (s *Server) unread(source intake.Source, request intake.Request, err error) error {
 	switch {
-	case errors.As(err, &tooLarge):
-		return nil, intake.ErrBodyTooLarge
-	case err != nil:
-		return nil, fmt.Errorf("%w: %w", errBodyRead, err)
+	case errors.Is(err, bounds.ErrTooLarge):
+		s.intake.Refuse(request, callnormv1.RejectionCause_REJECTION_CAUSE_BODY_TOO_LARGE)
+		return fmt.Errorf("%w: %q takes %d bytes", err, source.Name, source.MaxBody)
+	case errors.Is(err, bounds.ErrEncoding), errors.Is(err, bounds.ErrCorrupt):
+		s.intake.Refuse(request, callnormv1.RejectionCause_REJECTION_CAUSE_ENCODING_UNSUPPORTED)
 	}
-	return body, nil
+	return err
+}
+
+// doorSegments returns what comes after the prefix: the source, and up to two more.
+func doorSegments(path string) ([]string, error) {
+	var segments []string
+	for escaped := range strings.SplitSeq(strings.TrimSuffix(strings.TrimPrefix(path, doorPrefix), "/"), "/") {
+		name, err := url.PathUnescape(escaped)
+		if err != nil || !utf8.ValidString(name) || len(segments) == 3 {
+			return nil, errDoorRoute
+		}
+		segments = append(segments, name)
+	}
+	return segments, nil
+}
+
+var errDoorRoute = fmt.Errorf("%w: webhooks come in at %s{source} or %s{source}/{event}", errRoute, doorPrefix, doorPrefix)
+
+// RequestAt reads the request line and header of a request as its source means it: the path's secret first, where there is one, then
+// the event.
+func RequestAt(source intake.Source, method, path, query string, header http.Header) (intake.Request, error) {
+	segments, err := doorSegments(path)
+	if err != nil {
+		return intake.Request{}, err
+	}
+	request := intake.Request{Source: source.Name, Method: method, Path: path, Query: query, Header: header}
+	rest, secret := segments[1:], source.Verifier != nil && source.Verifier.UsesPathToken()
+	if secret && len(rest) > 0 {
+		request.Token, rest = rest[0], rest[1:]
+	}
+	if len(rest) > 1 {
+		return intake.Request{}, errDoorRoute
+	}
+	if len(rest) == 1 {
+		request.Event = rest[0]
+	}
+	if secret {
+		request.KeptPath = doorPath(source.Name, request.Event)
+	}
+	return request, nil
+}
+
+// addressOf returns the peer's address of a gRPC call, or none.
+func addressOf(peer string) netip.Addr {
+	address, err := netip.ParseAddrPort(peer)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return address.Addr()
 }

@@ -5,17 +5,21 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"math"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"buf.build/go/protovalidate"
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
 	"github.com/callnorm/callnorm/internal/intake"
 	"github.com/callnorm/callnorm/internal/store"
+	"github.com/callnorm/callnorm/server/bounds"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/protoadapt"
+	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 // errorDomain is the domain of our ErrorInfo.
@@ -25,7 +29,6 @@ const errorDomain = "callnorm.dev"
 var (
 	errShuttingDown = errors.New("the server is shutting down; come back with the last cursor")
 	errOverloaded   = errors.New("too many requests at a time; try again")
-	errBodyRead     = errors.New("the body did not arrive as a whole")
 	errRequest      = errors.New("the request is not valid")
 	errRoute        = errors.New("nothing is served at this path")
 	errMethod       = errors.New("the path takes other methods")
@@ -52,9 +55,17 @@ var mappings = []struct {
 		"the delivery may not have been kept; send it again (a repeated delivery does no harm)",
 	},
 	{
-		errBodyRead, codes.Unavailable, callnormv1.ErrorReason_ERROR_REASON_BODY_UNREADABLE,
+		bounds.ErrUnreadable, codes.Unavailable, callnormv1.ErrorReason_ERROR_REASON_BODY_UNREADABLE,
 		"the body did not arrive as a whole; send it again",
 	},
+	{
+		bounds.ErrTooSlow, codes.Unavailable, callnormv1.ErrorReason_ERROR_REASON_BODY_UNREADABLE,
+		"the body came too slowly; send it again",
+	},
+	{bounds.ErrOverloaded, codes.Unavailable, callnormv1.ErrorReason_ERROR_REASON_OVERLOADED, ""},
+	{bounds.ErrTooLarge, codes.InvalidArgument, callnormv1.ErrorReason_ERROR_REASON_BODY_TOO_LARGE, ""},
+	{bounds.ErrEncoding, codes.InvalidArgument, callnormv1.ErrorReason_ERROR_REASON_ENCODING_UNSUPPORTED, ""},
+	{bounds.ErrCorrupt, codes.InvalidArgument, callnormv1.ErrorReason_ERROR_REASON_INVALID_REQUEST, ""},
 	{
 		store.ErrUnavailable, codes.Unavailable, callnormv1.ErrorReason_ERROR_REASON_STORE_UNAVAILABLE,
 		"the store is not available at the moment; try again",
@@ -73,6 +84,8 @@ var mappings = []struct {
 	{store.ErrCursorMalformed, codes.InvalidArgument, callnormv1.ErrorReason_ERROR_REASON_CURSOR_MALFORMED, ""},
 	{store.ErrCursorForeign, codes.FailedPrecondition, callnormv1.ErrorReason_ERROR_REASON_CURSOR_FOREIGN, ""},
 	{store.ErrCursorExpired, codes.OutOfRange, callnormv1.ErrorReason_ERROR_REASON_CURSOR_EXPIRED, ""},
+	{errPageToken, codes.InvalidArgument, callnormv1.ErrorReason_ERROR_REASON_PAGE_TOKEN_MALFORMED, ""},
+	{errNoDelivery, codes.NotFound, callnormv1.ErrorReason_ERROR_REASON_DELIVERY_NOT_FOUND, ""},
 	{store.ErrNotFound, codes.NotFound, callnormv1.ErrorReason_ERROR_REASON_OUTCOME_NOT_FOUND, ""},
 	{context.Canceled, codes.Canceled, callnormv1.ErrorReason_ERROR_REASON_CANCELED, "the caller went away"},
 	{context.DeadlineExceeded, codes.DeadlineExceeded, callnormv1.ErrorReason_ERROR_REASON_DEADLINE_EXCEEDED, "the deadline passed"},
@@ -90,7 +103,15 @@ func statusOf(err error) *status.Status {
 	}
 	ambiguous := (*ambiguousError)(nil)
 	violations := (*protovalidate.ValidationError)(nil)
+	unverified := (*intake.NotVerifiedError)(nil)
+	busy := (*intake.BusyError)(nil)
 	switch {
+	case errors.As(err, &unverified):
+		return with(codes.Unauthenticated, callnormv1.ErrorReason_ERROR_REASON_NOT_VERIFIED, unverified.Error(),
+			map[string]string{"cause": strings.TrimPrefix(unverified.Cause.String(), "REJECTION_CAUSE_")})
+	case errors.As(err, &busy):
+		return with(codes.Unavailable, callnormv1.ErrorReason_ERROR_REASON_OVERLOADED, busy.Error(), nil,
+			&errdetails.RetryInfo{RetryDelay: durationpb.New(busy.RetryAfter)})
 	case errors.As(err, &violations):
 		return invalid(violations)
 	case errors.As(err, &ambiguous):
@@ -122,6 +143,8 @@ func informed(s *status.Status) *status.Status {
 		codes.Unimplemented:    callnormv1.ErrorReason_ERROR_REASON_METHOD_NOT_ALLOWED,
 		codes.DeadlineExceeded: callnormv1.ErrorReason_ERROR_REASON_DEADLINE_EXCEEDED,
 		codes.Canceled:         callnormv1.ErrorReason_ERROR_REASON_CANCELED,
+		codes.Unauthenticated:  callnormv1.ErrorReason_ERROR_REASON_UNAUTHENTICATED,
+		codes.PermissionDenied: callnormv1.ErrorReason_ERROR_REASON_PERMISSION_DENIED,
 		codes.Unavailable:      callnormv1.ErrorReason_ERROR_REASON_SHUTTING_DOWN,
 	}[s.Code()]
 	if !ok || len(s.Details()) > 0 {
@@ -172,6 +195,9 @@ func failure(ctx context.Context, log *slog.Logger, operation string, err error)
 	case codes.Internal, codes.Unknown, codes.DataLoss:
 		log.ErrorContext(ctx, "request failed", "operation", operation, "error", err)
 	case codes.Unavailable:
+		if errors.Is(err, errShuttingDown) {
+			break // as it should
+		}
 		log.WarnContext(ctx, "request refused", "operation", operation, "error", err)
 	}
 	return s.Err()
@@ -185,9 +211,21 @@ func httpStatus(s *status.Status, fallback func(codes.Code) int) int {
 		case !ok:
 		case info.GetReason() == "BODY_TOO_LARGE":
 			return http.StatusRequestEntityTooLarge
+		case info.GetReason() == "ENCODING_UNSUPPORTED":
+			return http.StatusUnsupportedMediaType
 		case info.GetReason() == "METHOD_NOT_ALLOWED":
 			return http.StatusMethodNotAllowed
 		}
 	}
 	return fallback(s.Code())
+}
+
+// retryAfter returns in how many seconds a refused request may come again.
+func retryAfter(s *status.Status) string {
+	for _, detail := range s.Details() {
+		if info, ok := detail.(*errdetails.RetryInfo); ok {
+			return strconv.Itoa(max(1, int(math.Ceil(info.GetRetryDelay().AsDuration().Seconds()))))
+		}
+	}
+	return "1"
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/callnorm/callnorm/internal/intake"
 	"github.com/callnorm/callnorm/internal/store"
+	"github.com/callnorm/callnorm/server/bounds"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -27,7 +28,7 @@ func TestStatusOf(t *testing.T) {
 		"unknown adapter":     {intake.ErrAdapterNotFound, codes.NotFound, "ADAPTER_NOT_FOUND"},
 		"no adapter":          {intake.ErrNoAdapter, codes.InvalidArgument, "INVALID_REQUEST"},
 		"too large":           {intake.ErrBodyTooLarge, codes.InvalidArgument, "BODY_TOO_LARGE"},
-		"unreadable body":     {fmt.Errorf("%w: %w", errBodyRead, secret), codes.Unavailable, "BODY_UNREADABLE"},
+		"unreadable body":     {fmt.Errorf("%w: %w", bounds.ErrUnreadable, secret), codes.Unavailable, "BODY_UNREADABLE"},
 		"invalid request":     {errRequest, codes.InvalidArgument, "INVALID_REQUEST"},
 		"no such route":       {errRoute, codes.NotFound, "ROUTE_NOT_FOUND"},
 		"another method":      {errMethod, codes.Unimplemented, "METHOD_NOT_ALLOWED"},

@@ -4,25 +4,31 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math"
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
+	"github.com/callnorm/callnorm/server/access"
+	"github.com/callnorm/callnorm/server/bounds"
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
 	"github.com/grpc-ecosystem/grpc-gateway/v2/utilities"
 	"google.golang.org/genproto/googleapis/api/httpbody"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
 // gateway serves the REST routes that the contract names, by calling the gRPC server over a connection in memory. Calling the
@@ -36,11 +42,11 @@ type gateway struct {
 func (s *Server) newGateway() (*gateway, error) {
 	g := &gateway{listener: bufconn.Listen(1 << 20)}
 	var err error
-	g.conn, err = grpc.NewClient("passthrough:///in-memory",
+	g.conn, err = grpc.NewClient("passthrough:///in-memory", append([]grpc.DialOption{
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return g.listener.DialContext(ctx) }),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(math.MaxInt32), grpc.MaxCallSendMsgSize(math.MaxInt32)),
-	)
+	}, access.DialOptions()...)...)
 	if err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
@@ -53,6 +59,7 @@ func (s *Server) newGateway() (*gateway, error) {
 		runtime.WithUnescapingMode(runtime.UnescapingModeAllCharacters),
 		runtime.WithMiddlewares(s.bound),
 		runtime.SetQueryParameterParser(strictQuery{}),
+		runtime.WithMetadata(unlessDenied),
 		// What a path and a method say stands; nothing in a header or a form changes it.
 		runtime.WithDisablePathLengthFallback(),
 		runtime.WithDisableHTTPMethodOverride(),
@@ -60,11 +67,13 @@ func (s *Server) newGateway() (*gateway, error) {
 		runtime.WithOutgoingHeaderMatcher(func(string) (string, bool) { return "", false }),
 	)
 	ctx := context.Background() // the registration's context only closes connections that it opened itself
-	if err := callnormv1.RegisterNormalizationServiceHandler(ctx, g.mux, g.conn); err != nil {
-		return nil, fmt.Errorf("gateway: %w", err)
-	}
-	if err := callnormv1.RegisterOutcomeServiceHandler(ctx, g.mux, g.conn); err != nil {
-		return nil, fmt.Errorf("gateway: %w", err)
+	for _, register := range []func(context.Context, *runtime.ServeMux, *grpc.ClientConn) error{
+		callnormv1.RegisterNormalizationServiceHandler, callnormv1.RegisterOutcomeServiceHandler,
+		callnormv1.RegisterDeliveryServiceHandler, callnormv1.RegisterSourceServiceHandler,
+	} {
+		if err := register(ctx, g.mux, g.conn); err != nil {
+			return nil, fmt.Errorf("gateway: %w", err)
+		}
 	}
 	return g, nil
 }
@@ -80,14 +89,24 @@ func (s *Server) bound(next runtime.HandlerFunc) runtime.HandlerFunc {
 				return
 			}
 		}
-		body, err := readUpTo(w, r, maxRequest-maxHeader)
+		body, err := bounds.Read(w, r, bounds.BodyLimits{Max: maxRequest - maxHeader, Ratio: maxRatio, Budget: s.budget, Pace: s.pace})
 		if err != nil {
 			s.writeError(w, r, err)
 			return
 		}
-		r.Body = io.NopCloser(bytes.NewReader(body))
+		defer body.Release()
+		r.Body = io.NopCloser(bytes.NewReader(body.Content))
 		next(w, r, params)
 	}
+}
+
+// unlessDenied takes a request's body and query away from a caller who may not make it. The role is asked for behind the decoding
+// of both, and what is wrong with them is no business of his.
+func unlessDenied(ctx context.Context, r *http.Request) metadata.MD {
+	if method, ok := runtime.RPCMethod(ctx); ok && access.From(ctx).May(method) != nil {
+		r.Body, r.URL.RawQuery = http.NoBody, ""
+	}
+	return nil
 }
 
 // strictQuery refuses parameters that no field has the name of: a misspelled filter would let everything pass.
@@ -99,15 +118,27 @@ func (strictQuery) Parse(message proto.Message, values url.Values, filter *utili
 	for key, list := range values {
 		name, _, _ := strings.Cut(key, ".")
 		if fields.ByTextName(name) == nil && fields.ByJSONName(name) == nil {
-			return status.Errorf(codes.InvalidArgument, "there is no parameter %q", name)
+			return status.Errorf(codes.InvalidArgument, "there is no such parameter; there are: %s", names(fields))
 		}
 		for _, value := range list {
 			if !utf8.ValidString(value) {
 				return status.Errorf(codes.InvalidArgument, "parameter %q is not valid UTF-8", name)
 			}
 		}
+		if err := (&runtime.DefaultQueryParser{}).Parse(message, url.Values{key: list}, filter); err != nil {
+			return status.Errorf(codes.InvalidArgument, "parameter %q takes another kind of value", name)
+		}
 	}
-	return (&runtime.DefaultQueryParser{}).Parse(message, values, filter)
+	return nil
+}
+
+// names lists fields as a query names them.
+func names(fields protoreflect.FieldDescriptors) string {
+	list := make([]string, fields.Len())
+	for i := range list {
+		list[i] = string(fields.Get(i).Name())
+	}
+	return strings.Join(list, ", ")
 }
 
 // marshaler speaks protojson, and takes a body that is bound to a google.api.HttpBody as it is.
@@ -144,12 +175,25 @@ func (m *marshaler) NewDecoder(r io.Reader) runtime.Decoder {
 	return runtime.DecoderFunc(func(v any) error {
 		target, ok := v.(**httpbody.HttpBody)
 		if !ok {
-			return decoder.Decode(v)
+			if err := decoder.Decode(v); err != nil && !errors.Is(err, io.EOF) {
+				return errors.New("the body is not the JSON of this request" + lineOf(err) + ": a wrong word, type or value stands there")
+			}
+			return nil
 		}
 		data, err := io.ReadAll(r)
 		*target = &httpbody.HttpBody{Data: data}
 		return err
 	})
+}
+
+// place is where protojson has stumbled. What it stumbled over is left out: that may be anything.
+var place = regexp.MustCompile(`\(line \d+:\d+\)`)
+
+func lineOf(err error) string {
+	if at := place.FindString(err.Error()); at != "" {
+		return " " + at
+	}
+	return ""
 }
 
 // writeError answers with a google.rpc.Status as JSON, like the gateway.
@@ -162,7 +206,7 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	if code == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", "1")
+		w.Header().Set("Retry-After", retryAfter(known))
 	}
 	w.WriteHeader(code)
 	_, _ = w.Write(text) //nolint:gosec // JSON, and said to be JSON

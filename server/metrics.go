@@ -6,6 +6,7 @@ import (
 
 	"github.com/callnorm/callnorm/adapters"
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
+	"github.com/callnorm/callnorm/server/bounds"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
@@ -21,6 +22,8 @@ type Metrics struct {
 	commitTime  prometheus.Histogram
 	commitGroup prometheus.Histogram
 	streams     prometheus.Gauge
+	rejected    *prometheus.CounterVec
+	connections *prometheus.CounterVec
 }
 
 // NewMetrics returns metrics in a registry of their own.
@@ -54,9 +57,15 @@ func NewMetrics() *Metrics {
 		streams: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "callnorm_streams", Help: "Open outcome streams.",
 		}),
+		rejected: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "callnorm_rejections_total", Help: "Requests that were refused at the door, by source and cause.",
+		}, []string{"source", "cause"}),
+		connections: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "callnorm_refused_connections_total", Help: "Connections beyond the limits, in total or of one address.",
+		}, []string{"limit"}),
 	}
 	m.registry.MustRegister(
-		m.deliveries, m.normalized, m.unmapped, m.faults, m.commits, m.commitTime, m.commitGroup, m.streams,
+		m.deliveries, m.normalized, m.unmapped, m.faults, m.commits, m.commitTime, m.commitGroup, m.streams, m.rejected, m.connections,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	return m
@@ -90,4 +99,18 @@ func (m *Metrics) Committed(deliveries int, took time.Duration, err error) {
 	m.commits.WithLabelValues(result).Inc()
 	m.commitTime.Observe(took.Seconds())
 	m.commitGroup.Observe(float64(deliveries))
+}
+
+// Rejected counts a request that was refused. Sources are named by the configuration, never by a request.
+func (m *Metrics) Rejected(source string, cause callnormv1.RejectionCause) {
+	m.rejected.WithLabelValues(source, cause.String()).Inc()
+}
+
+func (m *Metrics) refusedConnection(limit string) { m.connections.WithLabelValues(limit).Inc() }
+
+// observe shows how much of bodies is in memory.
+func (m *Metrics) observe(budget *bounds.Budget) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "callnorm_inflight_bytes", Help: "Bytes of bodies that are in memory.",
+	}, func() float64 { return float64(budget.InFlight()) }))
 }

@@ -10,6 +10,7 @@ import (
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
 	"github.com/callnorm/callnorm/internal/intake"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
 )
 
 // normalizer is what NormalizationService needs of the intake.
@@ -44,11 +45,15 @@ func (s *normalizationService) IngestDelivery(ctx context.Context, r *callnormv1
 		}
 		received = r.GetReceiveTime().AsTime()
 	}
-	return s.intake.Deliver(ctx, intake.Request{
+	request := intake.Request{
 		Source: r.GetSource(), Event: r.GetEvent(), Method: http.MethodPost, Path: doorPath(r.GetSource(), r.GetEvent()),
 		Query: r.GetQuery(), Header: header(r.GetHeaders(), r.GetBody().GetContentType()), Body: r.GetBody().GetData(),
 		ReceiveTime: received,
-	})
+	}
+	if caller, ok := peer.FromContext(ctx); ok {
+		request.Address = addressOf(caller.Addr.String())
+	}
+	return s.intake.Deliver(ctx, request)
 }
 
 // doorPath is the path under which the door takes the same delivery, so that a relayed one and a direct one are the same.

@@ -4,22 +4,26 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 	"time"
 
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
 	"github.com/callnorm/callnorm/internal/intake"
+	"github.com/callnorm/callnorm/internal/rejection"
 	"github.com/callnorm/callnorm/internal/store"
+	"github.com/callnorm/callnorm/server/access"
+	"github.com/callnorm/callnorm/server/bounds"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
@@ -31,9 +35,6 @@ const (
 	maxHeader        = 64 << 10
 	maxStreams       = 1000 // on one connection
 	healthInterval   = 250 * time.Millisecond
-	readHeaderIn     = 10 * time.Second
-	readIn           = time.Minute
-	idleFor          = 2 * time.Minute
 	keepaliveEvery   = time.Minute
 	keepaliveTimeout = 20 * time.Second
 	minClientPing    = 10 * time.Second
@@ -41,23 +42,40 @@ const (
 
 // Settings are what a server is made of.
 type Settings struct {
-	Intake  *intake.Intake
-	Store   store.Store
-	Metrics *Metrics
-	Log     *slog.Logger
-	Now     func() time.Time
+	Intake     *intake.Intake
+	Store      store.Store
+	Rejections *rejection.Book
+	Metrics    *Metrics
+	Log        *slog.Logger
+	Now        func() time.Time
+	// Gate knows who may read; its policy is Policy.
+	Gate *access.Gate
+	// Certificates make all listeners speak TLS. Without them none does.
+	Certificates *access.Certificates
+	// Proxies are believed when they say whom they forward for.
+	Proxies bounds.Proxies
+	// Limits bound what the outside can take. The zero value is DefaultLimits.
+	Limits Limits
 }
 
-// Server serves gRPC and HTTP on two listeners.
+// Server serves gRPC on one listener and HTTP on one or two.
 type Server struct {
 	intake   *intake.Intake
 	store    store.Store
 	metrics  *Metrics
 	log      *slog.Logger
 	now      func() time.Time
-	grpc     *grpc.Server // for callers from outside
-	inner    *grpc.Server // for the gateway, which outlives those
+	grpc     *access.Server // for callers from outside
+	inner    *grpc.Server   // for the gateway, which outlives those
 	http     *http.Server
+	public   *http.Server // doors and liveness alone
+	limits   Limits
+	proxies  bounds.Proxies
+	rates    *bounds.Rates
+	budget   *bounds.Budget
+	pace     bounds.Pace
+	certs    *access.Certificates
+	trouble  trouble
 	health   *health.Server
 	gateway  *gateway
 	json     marshaler
@@ -67,34 +85,39 @@ type Server struct {
 
 // New returns a server that does not serve yet.
 func New(settings Settings) (*Server, error) {
-	s := &Server{
-		intake: settings.Intake, store: settings.Store, metrics: settings.Metrics, log: settings.Log, now: settings.Now,
-		health: health.NewServer(),
+	limits := settings.Limits
+	if limits == (Limits{}) {
+		limits = DefaultLimits()
 	}
+	s := &Server{
+		intake: settings.Intake, store: settings.Store, metrics: settings.Metrics, log: newCalm(settings.Log, settings.Now), now: settings.Now,
+		health: health.NewServer(), limits: limits, proxies: settings.Proxies, certs: settings.Certificates,
+		budget: bounds.NewBudget(limits.InflightBytes, inflightWait),
+		pace:   bounds.Pace{Grace: bounds.DefaultPace.Grace, Rate: limits.MinPace, Within: limits.ReadTimeout},
+	}
+	if limits.AddressRate.PerSecond > 0 {
+		s.rates = bounds.NewRates(limits.AddressRate.PerSecond, limits.AddressRate.Burst, ratedAddresses)
+	}
+	s.metrics.observe(s.budget)
 	s.draining, s.drain = context.WithCancel(context.Background())
-	s.grpc = grpc.NewServer(
-		grpc.UnaryInterceptor(s.unary),
-		grpc.StreamInterceptor(s.stream),
+	options := []grpc.ServerOption{
 		// grpc's own bounds are none.
 		grpc.MaxRecvMsgSize(maxRequest),
 		grpc.MaxConcurrentStreams(maxStreams),
-		grpc.MaxHeaderListSize(maxHeader),
-		grpc.ConnectionTimeout(readHeaderIn),
+		grpc.MaxHeaderListSize(uint32(limits.HeaderBytes)),
+		grpc.ConnectionTimeout(limits.ReadHeaderTimeout),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: keepaliveEvery, Timeout: keepaliveTimeout}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minClientPing, PermitWithoutStream: true}),
-	)
-	// All REST requests share one connection in memory; what comes over it was bounded at the door of HTTP.
+	}
+	if s.certs != nil {
+		options = append(options, grpc.Creds(credentials.NewTLS(s.certs.Config(tls.VerifyClientCertIfGiven))))
+	}
+	s.grpc = settings.Gate.NewServer(s.unary, s.stream, options...)
+	// All REST requests share one connection in memory; what comes over it was judged and bounded at the door of HTTP.
 	s.inner = grpc.NewServer(
 		grpc.UnaryInterceptor(s.unary), grpc.StreamInterceptor(s.stream), grpc.MaxRecvMsgSize(math.MaxInt32),
 	)
-	normalization := &normalizationService{intake: s.intake, now: s.now}
-	outcomes := &outcomeService{store: s.store, draining: s.draining, streams: s.metrics.streams}
-	for _, registrar := range []*grpc.Server{s.grpc, s.inner} {
-		callnormv1.RegisterNormalizationServiceServer(registrar, normalization)
-		callnormv1.RegisterOutcomeServiceServer(registrar, outcomes)
-	}
-	healthv1.RegisterHealthServer(s.grpc, s.health)
-	reflection.Register(s.grpc)
+	s.register(settings)
 
 	var err error
 	if s.gateway, err = s.newGateway(); err != nil {
@@ -103,32 +126,92 @@ func New(settings Settings) (*Server, error) {
 	}
 	// Never http.DefaultServeMux: grpc registers debug pages there.
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /livez", s.live)
-	mux.HandleFunc("GET /readyz", s.ready)
-	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET "+livePath, s.live)
+	mux.HandleFunc("GET "+readyPath, s.may(s.ready))
+	mux.HandleFunc("GET "+metricsPath, s.may(promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}).ServeHTTP))
 	mux.Handle("/", s.gateway.mux)
-	s.http = &http.Server{
-		// The door comes before any mux: those clean paths, rewrite methods and read forms.
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if strings.HasPrefix(r.URL.Path, doorPrefix) {
-				s.door(w, r)
-				return
-			}
-			mux.ServeHTTP(w, r)
-		}),
-		ReadHeaderTimeout: readHeaderIn, ReadTimeout: readIn, IdleTimeout: idleFor, MaxHeaderBytes: maxHeader,
-		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
-	}
+	gated := settings.Gate.HTTP(mux, isPublic, s.writeError)
+	door := settings.Gate.HTTP(http.HandlerFunc(s.door), isPublic, s.writeError)
+	s.http = s.newHTTP(func(w http.ResponseWriter, r *http.Request) {
+		if isDoor(r) {
+			door.ServeHTTP(w, r)
+			return
+		}
+		gated.ServeHTTP(w, r)
+	})
+	s.public = s.newHTTP(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case isDoor(r):
+			door.ServeHTTP(w, r)
+		case r.URL.Path == livePath:
+			s.live(w, r)
+		default:
+			s.writeError(w, r, errRoute)
+		}
+	})
 	return s, nil
 }
 
-// Serve serves on both listeners until ctx ends, and then drains: streams end with their cursors, what is being answered is
+// register registers all services with the server for callers from outside and with the gateway's.
+func (s *Server) register(settings Settings) {
+	normalization := &normalizationService{intake: s.intake, now: s.now}
+	outcomes := &outcomeService{store: s.store, draining: s.draining, streams: s.metrics.streams}
+	deliveries := &deliveryService{store: s.store, intake: s.intake, draining: s.draining, log: s.log}
+	sources := &sourceService{
+		intake: s.intake, rejections: settings.Rejections, store: s.store, now: s.now,
+		trouble: func() []*callnormv1.Finding { return s.trouble.findings(s.now(), s.certs) },
+	}
+	for _, registrar := range []grpc.ServiceRegistrar{s.grpc, s.inner} {
+		callnormv1.RegisterNormalizationServiceServer(registrar, normalization)
+		callnormv1.RegisterOutcomeServiceServer(registrar, outcomes)
+		callnormv1.RegisterDeliveryServiceServer(registrar, deliveries)
+		callnormv1.RegisterSourceServiceServer(registrar, sources)
+	}
+	healthv1.RegisterHealthServer(s.grpc, s.health)
+	reflection.Register(s.grpc)
+}
+
+func (s *Server) newHTTP(handler http.HandlerFunc) *http.Server {
+	return &http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			defer s.recoverHTTP(w, r)
+			handler(&patient{ResponseWriter: w, within: s.limits.WriteTimeout}, r)
+		}),
+		ReadHeaderTimeout: s.limits.ReadHeaderTimeout, ReadTimeout: s.limits.ReadTimeout, IdleTimeout: s.limits.IdleTimeout,
+		MaxHeaderBytes: s.limits.HeaderBytes,
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: maxHTTPStreams, MaxReceiveBufferPerConnection: 1 << 20, MaxReceiveBufferPerStream: 1 << 18,
+			MaxReadFrameSize: 1 << 16, WriteByteTimeout: s.limits.WriteTimeout, SendPingTimeout: keepaliveEvery, PingTimeout: keepaliveTimeout,
+		},
+		// What it says of connections tells addresses, and anybody can make it say that as often as he likes.
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelWarn),
+	}
+}
+
+// recoverHTTP answers when a handler panics. net/http would write down what it panicked with, which may quote a payload.
+func (s *Server) recoverHTTP(w http.ResponseWriter, r *http.Request) {
+	cause := recover()
+	if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		panic(cause) // That is how a handler gives up on a connection.
+	}
+	if cause != nil {
+		s.writeError(w, r, recovered(s.log, r.Method+" "+routeOf(r), cause))
+	}
+}
+
+// Listeners are where a server listens. Public may be nil.
+type Listeners struct{ Public, HTTP, GRPC net.Listener }
+
+// Serve serves on the listeners until ctx ends, and then drains: streams end with their cursors, what is being answered is
 // answered, and nothing new is taken. It takes at most the grace period for that.
-func (s *Server) Serve(ctx context.Context, grpcListener, httpListener net.Listener, grace time.Duration) error {
+func (s *Server) Serve(ctx context.Context, on Listeners, grace time.Duration) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return serving("grpc", s.grpc.Serve(grpcListener)) })
+	group.Go(func() error { return serving("grpc", s.grpc.Serve(s.limit(on.GRPC, ""))) })
 	group.Go(func() error { return serving("grpc in memory", s.inner.Serve(s.gateway.listener)) })
-	group.Go(func() error { return serving("http", s.http.Serve(httpListener)) })
+	group.Go(func() error { return serving("http", s.http.Serve(s.secure(on.HTTP, tls.VerifyClientCertIfGiven))) })
+	if on.Public != nil {
+		group.Go(func() error { return serving("public http", s.public.Serve(s.secure(on.Public, tls.NoClientCert))) })
+	}
 	group.Go(func() error {
 		s.watch(ctx)
 		s.shutdown(grace)
@@ -158,7 +241,8 @@ func (s *Server) watch(ctx context.Context) {
 			now = healthv1.HealthCheckResponse_NOT_SERVING
 		}
 		if now != last {
-			for _, service := range []string{"", callnormv1.NormalizationService_ServiceDesc.ServiceName, callnormv1.OutcomeService_ServiceDesc.ServiceName} {
+			s.health.SetServingStatus("", now)
+			for service := range s.inner.GetServiceInfo() {
 				s.health.SetServingStatus(service, now)
 			}
 			s.log.Info("health changed", "status", now.String())
@@ -179,12 +263,18 @@ func (s *Server) shutdown(grace time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
 	var stopping sync.WaitGroup
-	stopping.Go(func() { stopGracefully(ctx, s.log, s.grpc) })
+	stopping.Go(func() { stopGracefully(ctx, s.log, s.grpc.Server) })
 	stopping.Go(func() {
-		if err := s.http.Shutdown(ctx); err != nil {
-			s.log.Warn("not all HTTP requests ended in time", "error", err)
-			_ = s.http.Close()
+		var both sync.WaitGroup
+		for _, server := range []*http.Server{s.http, s.public} {
+			both.Go(func() {
+				if err := server.Shutdown(ctx); err != nil {
+					s.log.Warn("not all HTTP requests ended in time", "error", err)
+					_ = server.Close()
+				}
+			})
 		}
+		both.Wait()
 		// The gateway's requests have ended; nothing is waiting behind it.
 		s.gateway.close()
 		s.inner.Stop()

@@ -12,18 +12,25 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/callnorm/callnorm/adapters"
+	"github.com/callnorm/callnorm/adapters/curiousthing"
 	"github.com/callnorm/callnorm/adapters/synthflow"
+	"github.com/callnorm/callnorm/adapters/voxia"
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
 	"github.com/callnorm/callnorm/internal/intake"
+	"github.com/callnorm/callnorm/internal/rejection"
+	"github.com/callnorm/callnorm/internal/signature"
 	"github.com/callnorm/callnorm/internal/store"
 	"github.com/callnorm/callnorm/internal/store/sqlite"
 	"github.com/callnorm/callnorm/server"
+	"github.com/callnorm/callnorm/server/access"
+	"github.com/callnorm/callnorm/server/bounds"
 	"google.golang.org/genproto/googleapis/api/httpbody"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
@@ -58,58 +65,118 @@ func (b broken) Normalize(adapters.Delivery) (adapters.Result, error) {
 
 // system is a whole service on loopback.
 type system struct {
-	url      string
-	conn     *grpc.ClientConn
-	kept     store.Store
-	outcomes callnormv1.OutcomeServiceClient
-	norm     callnormv1.NormalizationServiceClient
-	stop     func()
-	log      *bytes.Buffer
+	url        string // of the listener for everything
+	public     string // of the one for doors alone
+	address    string // of the one for gRPC
+	conn       *grpc.ClientConn
+	kept       store.Store
+	intake     *intake.Intake
+	refused    *rejection.Book
+	outcomes   callnormv1.OutcomeServiceClient
+	norm       callnormv1.NormalizationServiceClient
+	deliveries callnormv1.DeliveryServiceClient
+	sources    callnormv1.SourceServiceClient
+	served     *server.Server
+	stop       func()
+	log        *journal
+}
+
+// journal is a log that can be read while it is written.
+type journal struct {
+	mutex sync.Mutex
+	text  bytes.Buffer
+}
+
+func (j *journal) Write(line []byte) (int, error) {
+	j.mutex.Lock()
+	defer j.mutex.Unlock()
+	return j.text.Write(line)
+}
+
+func (j *journal) String() string {
+	j.mutex.Lock()
+	defer j.mutex.Unlock()
+	return j.text.String()
+}
+
+// setup is what a system is made of, apart from the adapters and sources that start gives it.
+type setup struct {
+	adapters []adapters.Adapter
+	sources  []intake.Source
+	readers  []access.Reader
+	certs    *access.Certificates
+	proxies  bounds.Proxies
+	limits   server.Limits
+	key      []byte           // of requests that are held
+	now      func() time.Time // of the server; time.Now when nil
 }
 
 func start(t *testing.T, dir string) *system {
 	t.Helper()
-	set, err := adapters.NewSet(synthflow.New(), broken{"panics"}, broken{"fails"})
+	with := setup{adapters: []adapters.Adapter{synthflow.New(), broken{"panics"}, broken{"fails"}}}
+	for _, adapter := range with.adapters {
+		with.sources = append(with.sources, intake.Source{Name: adapter.Name(), Adapter: adapter, Provider: adapter.Name(), MaxBody: 10 << 20})
+	}
+	with.sources = append(with.sources,
+		intake.Source{Name: "closed", Adapter: synthflow.New(), Provider: "synthflow", MaxBody: 1, Disabled: true},
+		intake.Source{Name: "second", Adapter: synthflow.New(), Provider: "anunzi", MaxBody: 1 << 20})
+	return with.start(t, dir)
+}
+
+func (with setup) start(t *testing.T, dir string) *system {
+	t.Helper()
+	set, err := adapters.NewSet(with.adapters...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var sources []intake.Source
-	for _, name := range []string{"synthflow", "panics", "fails"} {
-		adapter, _ := set.ByName(name)
-		sources = append(sources, intake.Source{Name: name, Adapter: adapter, Provider: name, MaxBody: 10 << 20})
-	}
-	sources = append(sources, intake.Source{Name: "closed", Adapter: synthflow.New(), Provider: "synthflow", MaxBody: 1, Disabled: true})
-	sources = append(sources, intake.Source{Name: "second", Adapter: synthflow.New(), Provider: "anunzi", MaxBody: 1 << 20})
 	kept, err := sqlite.Open(t.Context(), dir, sqlite.Settings{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &system{kept: kept, log: &bytes.Buffer{}}
+	if with.now == nil {
+		with.now = time.Now
+	}
+	s := &system{kept: kept, log: &journal{}}
 	metrics := server.NewMetrics()
-	served, err := server.New(server.Settings{
-		Intake: intake.New(set, sources, kept, time.Now, metrics), Store: kept, Metrics: metrics, Now: time.Now,
-		Log: slog.New(slog.NewTextHandler(s.log, nil)),
-	})
-	if err != nil {
+	log := slog.New(slog.NewTextHandler(s.log, nil))
+	if s.refused, err = rejection.Open(t.Context(), dir, rejection.Settings{Now: time.Now, Log: log, Key: with.key}); err != nil {
 		t.Fatal(err)
 	}
-	grpcListener, httpListener := listen(t), listen(t)
+	s.intake = intake.New(intake.Settings{
+		Adapters: set, Store: kept, Rejections: s.refused, Observer: metrics, Now: time.Now,
+	}, with.sources)
+	gate := access.New(server.Policy(true))
+	gate.Set(with.readers)
+	if s.served, err = server.New(server.Settings{
+		Intake: s.intake, Store: kept, Rejections: s.refused, Metrics: metrics, Now: with.now, Log: log, Gate: gate,
+		Certificates: with.certs, Proxies: with.proxies, Limits: with.limits,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	on := server.Listeners{GRPC: listen(t), HTTP: listen(t), Public: listen(t)}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- served.Serve(ctx, grpcListener, httpListener, 10*time.Second) }()
-	s.url = "http://" + httpListener.Addr().String()
-	if s.conn, err = grpc.NewClient(grpcListener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials())); err != nil {
+	go func() { done <- s.served.Serve(ctx, on, 10*time.Second) }()
+	scheme := "http://"
+	if with.certs != nil {
+		scheme = "https://"
+	}
+	s.url, s.public, s.address = scheme+on.HTTP.Addr().String(), scheme+on.Public.Addr().String(), on.GRPC.Addr().String()
+	if s.conn, err = grpc.NewClient(s.address, grpc.WithTransportCredentials(insecure.NewCredentials())); err != nil {
 		t.Fatal(err)
 	}
 	s.outcomes = callnormv1.NewOutcomeServiceClient(s.conn)
 	s.norm = callnormv1.NewNormalizationServiceClient(s.conn)
+	s.deliveries = callnormv1.NewDeliveryServiceClient(s.conn)
+	s.sources = callnormv1.NewSourceServiceClient(s.conn)
 	s.stop = sync.OnceFunc(func() {
+		http.DefaultClient.CloseIdleConnections()
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("serve: %v", err)
 		}
 		_ = s.conn.Close()
-		if err := kept.Close(); err != nil {
+		if err := errors.Join(kept.Close(), s.refused.Close()); err != nil {
 			t.Errorf("close: %v", err)
 		}
 		http.DefaultClient.CloseIdleConnections()
@@ -157,6 +224,113 @@ func (s *system) deliver(t *testing.T, path string, body []byte) *callnormv1.Ing
 		t.Fatal(err)
 	}
 	return answer
+}
+
+// fixture is a delivery out of an adapter's testdata.
+type fixture struct {
+	adapter, event string
+	body           []byte
+}
+
+// fixtures returns the deliveries of all adapters' testdata, in the order of their names.
+func fixtures(t testing.TB) []fixture {
+	t.Helper()
+	files, err := filepath.Glob("../adapters/*/testdata/*.*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := map[string]string{} // by folder
+	for _, adapter := range all() {
+		named[strings.ReplaceAll(adapter.Name(), "-", "")] = adapter.Name()
+	}
+	var list []fixture
+	for _, file := range files {
+		if ext := filepath.Ext(file); ext == ".golden" || ext == ".error" || ext == ".delivery" || filepath.Base(file) == "left_out.txt" {
+			continue
+		}
+		one := fixture{adapter: named[filepath.Base(filepath.Dir(filepath.Dir(file)))]}
+		if one.adapter == "" {
+			t.Fatalf("%s: all does not list the adapter", file)
+		}
+		if one.body, err = os.ReadFile(file); err != nil {
+			t.Fatal(err)
+		}
+		if more, err := os.ReadFile(file + ".delivery"); err == nil {
+			var told struct {
+				Event string `json:"event"`
+			}
+			if err := json.Unmarshal(more, &told); err != nil {
+				t.Fatal(err)
+			}
+			one.event = told.Event
+		}
+		list = append(list, one)
+	}
+	if len(list) < 100 {
+		t.Fatalf("only %d fixtures", len(list))
+	}
+	return list
+}
+
+// all are the adapters of this repository.
+func all() []adapters.Adapter {
+	return []adapters.Adapter{synthflow.New(), voxia.New(), curiousthing.New()}
+}
+
+// overBody is a signature that every sender of this package can make: an HMAC over the body.
+var overBody = signature.Settings{Scheme: signature.SchemeHMAC, Headers: []string{"X-Signature"}}
+
+// signed returns the header of a body that the first secret of a source signs. The zero source signs nothing.
+func signed(t testing.TB, source intake.Source, body []byte) http.Header {
+	t.Helper()
+	if source.Verifier == nil {
+		return http.Header{}
+	}
+	request, err := source.Verifier.Sign(signature.Request{Method: http.MethodPost, Header: http.Header{}, Body: body, Time: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return request.Header
+}
+
+// post sends a body with a header, and returns the answer as it is.
+func (s *system) post(t testing.TB, path string, header http.Header, body []byte) (int, http.Header, []byte) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url+path, bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header = header
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, response.Header, text
+}
+
+// taken reads the answer to a delivery that was kept.
+func taken(t testing.TB, code int, text []byte) *callnormv1.IngestDeliveryResponse {
+	t.Helper()
+	answer := &callnormv1.IngestDeliveryResponse{}
+	if err := protojson.Unmarshal(text, answer); code != http.StatusOK || err != nil {
+		t.Fatalf("%d %v: %.400s", code, err, text)
+	}
+	return answer
+}
+
+// get returns a delivery as it is shown.
+func (s *system) get(t testing.TB, name string) *callnormv1.Delivery {
+	t.Helper()
+	got, err := s.deliveries.GetDelivery(t.Context(), &callnormv1.GetDeliveryRequest{Name: name}, grpc.MaxCallRecvMsgSize(64<<20))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got.GetDelivery()
 }
 
 func call(id, status string) []byte {

@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+	"github.com/callnorm/callnorm/cmd/callnorm/config"
 )
 
 // Exit codes.
@@ -23,10 +24,17 @@ const (
 
 // commands is the command line. Each command is a file of its own.
 type commands struct {
-	Serve     serveCommand     `cmd:"" help:"Take webhooks in and hand outcomes out."`
-	Normalize normalizeCommand `cmd:"" help:"Normalize a payload from a file, without a server."`
-	Tail      tailCommand      `cmd:"" help:"Follow the outcomes of a running server."`
-	Version   versionCommand   `cmd:"" help:"Print the version."`
+	Serve       serveCommand       `cmd:"" help:"Take webhooks in and hand outcomes out."`
+	Tail        tailCommand        `cmd:"" help:"Follow the outcomes of a running server."`
+	Doctor      doctorCommand      `cmd:"" help:"Say what is wrong with a running server, and what to do about it."`
+	Verify      verifyCommand      `cmd:"" help:"Explain whether a saved request is genuine, or take refused requests in after a fix."`
+	Quarantine  quarantineCommand  `cmd:"" help:"See what could not be normalized, and try again."`
+	Renormalize renormalizeCommand `cmd:"" help:"Normalize kept deliveries again, after an adapter was corrected."`
+	Backup      backupCommand      `cmd:"" help:"Write everything that is kept into one file."`
+	Restore     restoreCommand     `cmd:"" help:"Make a data directory of a backup."`
+	Config      configCommand      `cmd:"" help:"Check or print the configuration."`
+	Normalize   normalizeCommand   `cmd:"" help:"Normalize a payload from a file, without a server."`
+	Version     versionCommand     `cmd:"" help:"Print the version."`
 }
 
 // streams are what a command reads and writes.
@@ -88,7 +96,7 @@ func run(ctx context.Context, args []string, io streams) (code int) {
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(io, set),
 		kong.Vars{
-			"http_addr": defaultHTTPAddr, "grpc_addr": defaultGRPCAddr, "data_dir": defaultDataDir,
+			"http_addr": config.DefaultHTTPAddr, "grpc_addr": config.DefaultGRPCAddr, "data_dir": config.DefaultDataDir,
 			"adapters": strings.Join(set.Names(), ", "),
 		},
 	)

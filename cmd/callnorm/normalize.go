@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/callnorm/callnorm/adapters"
+	"github.com/callnorm/callnorm/cmd/callnorm/config"
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
 	"github.com/callnorm/callnorm/internal/intake"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -39,10 +41,10 @@ func (c normalizeCommand) Run(set *adapters.Set, streams streams) error {
 	if err != nil {
 		return err
 	}
-	if c.Provider != "" && !sourceName.MatchString(c.Provider) {
+	if c.Provider != "" && !config.IsName(c.Provider) {
 		return usagef("--provider takes 1 to 63 characters of a-z, 0-9 and -")
 	}
-	in := intake.New(set, nil, nil, time.Now, silent{})
+	in := intake.New(intake.Settings{Adapters: set, Observer: silent{}, Now: time.Now}, nil)
 	response, err := in.Normalize(intake.Payload{Adapter: c.Adapter, Provider: c.Provider, Event: c.Event, Body: body})
 	if err != nil {
 		return usagef("%w", err)
@@ -54,7 +56,7 @@ func (c normalizeCommand) Run(set *adapters.Set, streams streams) error {
 		}
 		for _, warning := range outcome.GetProvenance().GetWarnings() {
 			_, _ = fmt.Fprintf(streams.err, "outcome %d: %s at %s: %s\n", i,
-				word(warning.GetKind(), "WARNING_KIND_"), first(warning.GetPath(), "no field"), warning.GetMessage())
+				word(warning.GetKind(), "WARNING_KIND_"), cmp.Or(warning.GetPath(), "no field"), warning.GetMessage())
 		}
 	}
 	text, err := json.MarshalIndent(array, "", "  ")
@@ -107,3 +109,4 @@ type silent struct{}
 
 func (silent) Delivered(string, callnormv1.DeliveryState, bool, int)    {}
 func (silent) Normalized(string, time.Duration, adapters.Result, error) {}
+func (silent) Rejected(string, callnormv1.RejectionCause)               {}

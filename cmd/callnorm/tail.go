@@ -2,22 +2,18 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/encoding/protojson"
 )
 
 type tailCommand struct {
-	Addr     string   `env:"CALLNORM_GRPC_ADDR" default:"${grpc_addr}" placeholder:"HOST:PORT" help:"Address of the server (${default})."`
+	connection
+
 	After    string   `placeholder:"CURSOR" help:"Go on after this cursor." xor:"start"`
 	From     string   `placeholder:"beginning|now" help:"Where to begin (now)." xor:"start"`
 	Provider []string `placeholder:"NAME" help:"Only these providers."`
@@ -44,10 +40,9 @@ func (c tailCommand) Run(ctx context.Context, streams streams) error {
 	if c.From != "" && c.From != "beginning" && c.From != "now" {
 		return usagef("--from takes beginning or now, not %q", c.From)
 	}
-	conn, err := grpc.NewClient(c.Addr, grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithConnectParams(grpc.ConnectParams{Backoff: reconnect, MinConnectTimeout: time.Second}))
+	conn, err := c.dial()
 	if err != nil {
-		return usagef("address %q: %w", c.Addr, err)
+		return err
 	}
 	defer func() { _ = conn.Close() }()
 	follower := follower{
@@ -68,9 +63,6 @@ func (c tailCommand) Run(ctx context.Context, streams streams) error {
 	}
 	return err
 }
-
-// reconnect is soon: the server is near, and what it missed is waiting.
-var reconnect = backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second}
 
 // follower follows a stream over its interruptions.
 type follower struct {
@@ -140,16 +132,7 @@ func (f *follower) stream(ctx context.Context) error {
 
 func (f *follower) print(message *callnormv1.StreamOutcomesResponse) error {
 	if f.json {
-		text, err := protojson.Marshal(message)
-		if err != nil {
-			return err
-		}
-		var line json.RawMessage = text
-		if text, err = json.Marshal(line); err != nil { // one spelling in every build
-			return err
-		}
-		_, err = fmt.Fprintf(f.streams.out, "%s\n", text)
-		return err
+		return printJSON(f.streams.out, message)
 	}
 	o := message.GetOutcome()
 	_, err := fmt.Fprintf(f.streams.out, "%s  %-14s %-16s %-9s %s%s%s%s r%d\n",

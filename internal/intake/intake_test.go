@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -12,6 +13,7 @@ import (
 	"github.com/callnorm/callnorm/adapters"
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
 	"github.com/callnorm/callnorm/internal/intake"
+	"github.com/callnorm/callnorm/internal/rejection"
 	"github.com/callnorm/callnorm/internal/store"
 	"github.com/callnorm/callnorm/internal/store/sqlite"
 	"google.golang.org/protobuf/proto"
@@ -41,6 +43,7 @@ type nobody struct{}
 
 func (nobody) Delivered(string, callnormv1.DeliveryState, bool, int)    {}
 func (nobody) Normalized(string, time.Duration, adapters.Result, error) {}
+func (nobody) Rejected(string, callnormv1.RejectionCause)               {}
 
 func newIntake(t *testing.T, adapter stub, kept store.Store) *intake.Intake {
 	t.Helper()
@@ -48,7 +51,23 @@ func newIntake(t *testing.T, adapter stub, kept store.Store) *intake.Intake {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return intake.New(set, []intake.Source{{Name: "door", Adapter: adapter, Provider: "stub", MaxBody: 1 << 20}}, kept, time.Now, nobody{})
+	return intake.New(intake.Settings{Adapters: set, Store: kept, Rejections: book(t), Observer: nobody{}, Now: time.Now},
+		[]intake.Source{{Name: "door", Adapter: adapter, Provider: "stub", MaxBody: 1 << 20}})
+}
+
+// book opens an empty book of rejections.
+func book(t *testing.T) *rejection.Book {
+	t.Helper()
+	opened, err := rejection.Open(t.Context(), t.TempDir(), rejection.Settings{Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := opened.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return opened
 }
 
 // says returns an adapter that tells the body as the status of one call.

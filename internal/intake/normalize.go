@@ -26,7 +26,7 @@ func (in *Intake) Normalize(payload Payload) (*callnormv1.NormalizeResponse, err
 		return nil, err
 	}
 	result, err := in.normalize(source, adapters.Delivery{
-		Event: payload.Event, Query: payload.Query, Header: payload.Header, Body: payload.Body, ReceiveTime: in.now(),
+		Event: payload.Event, Query: payload.Query, Header: payload.Header, Body: payload.Body, ReceiveTime: in.Now(),
 	})
 	report := bounded(reportOf(result, err))
 	response := &callnormv1.NormalizeResponse{
@@ -49,18 +49,18 @@ func (in *Intake) resolve(payload Payload) (Source, error) {
 			return Source{}, err
 		}
 		if payload.Adapter != "" && payload.Adapter != source.Adapter.Name() {
-			return Source{}, fmt.Errorf("%w: source %q reads with adapter %q, not %q", ErrNoAdapter, source.Name, source.Adapter.Name(), payload.Adapter)
+			return Source{}, fmt.Errorf("%w: source %q reads with adapter %q, and the request names another one", ErrNoAdapter, source.Name, source.Adapter.Name())
 		}
 	case payload.Adapter != "":
-		adapter, ok := in.adapters.ByName(payload.Adapter)
+		adapter, ok := in.Adapters.ByName(payload.Adapter)
 		if !ok {
-			return Source{}, in.noAdapter("adapter", payload.Adapter)
+			return Source{}, in.noAdapter("adapter")
 		}
 		source = Source{Adapter: adapter, Provider: adapter.Providers()[0]}
 	case payload.Provider != "":
-		adapter, ok := in.adapters.ByProvider(payload.Provider)
+		adapter, ok := in.Adapters.ByProvider(payload.Provider)
 		if !ok {
-			return Source{}, in.noAdapter("provider", payload.Provider)
+			return Source{}, in.noAdapter("provider")
 		}
 		source = Source{Adapter: adapter}
 	default:
@@ -72,8 +72,9 @@ func (in *Intake) resolve(payload Payload) (Source, error) {
 	return source, nil
 }
 
-func (in *Intake) noAdapter(kind, name string) error {
-	return fmt.Errorf("%w: %s %q; there are: %s", ErrAdapterNotFound, kind, name, strings.Join(in.adapters.Names(), ", "))
+// noAdapter does not repeat the name: it is whatever somebody has sent.
+func (in *Intake) noAdapter(of string) error {
+	return fmt.Errorf("%w of this %s; there are: %s", ErrAdapterNotFound, of, strings.Join(in.Adapters.Names(), ", "))
 }
 
 // normalize calls the source's adapter within its bounds of depth and time. What the delivery leaves open, the source tells.
@@ -114,7 +115,7 @@ func (in *Intake) normalize(source Source, delivery adapters.Delivery) (adapters
 	if fault := (*adapters.Error)(nil); got.err != nil && !errors.As(got.err, &fault) {
 		got.err = &adapters.Error{Reason: callnormv1.FaultReason_FAULT_REASON_ADAPTER_FAILED, Detail: "the adapter failed"}
 	}
-	in.observer.Normalized(adapter.Name(), time.Since(start), got.result, got.err)
+	in.Observer.Normalized(adapter.Name(), time.Since(start), got.result, got.err)
 	return got.result, got.err
 }
 
