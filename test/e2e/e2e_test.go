@@ -2,147 +2,18 @@
 package e2e_test
 
 import (
-	"bufio"
-	"bytes"
-	"context"
 	"errors"
-	"io"
-	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/proto"
 )
 
 const adapters = "../../adapters"
-
-// build makes the binary once for a test.
-func build(t *testing.T) string {
-	t.Helper()
-	binary := filepath.Join(t.TempDir(), "callnorm")
-	output, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../../cmd/callnorm").CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, output)
-	}
-	return binary
-}
-
-// service is a running `callnorm serve`.
-type service struct {
-	command *exec.Cmd
-	url     string
-	conn    *grpc.ClientConn
-	client  callnormv1.OutcomeServiceClient
-}
-
-var address = regexp.MustCompile(`127\.0\.0\.1:\d+`)
-
-// serve starts the binary on free ports and reads their addresses from what it prints.
-func serve(t *testing.T, binary, dir string) *service {
-	t.Helper()
-	s := &service{command: exec.Command(binary, "serve", "--http-addr", "127.0.0.1:0", "--grpc-addr", "127.0.0.1:0", "--data-dir", dir)}
-	s.command.Stderr = os.Stderr
-	stdout, err := s.command.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.command.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.command.Process.Kill(); _ = s.command.Wait() })
-	var found []string
-	for lines := bufio.NewScanner(stdout); len(found) < 2 && lines.Scan(); {
-		found = append(found, address.FindAllString(lines.Text(), 1)...)
-	}
-	if len(found) < 2 {
-		t.Fatal("the server did not say where it listens")
-	}
-	go func() { _, _ = io.Copy(io.Discard, stdout) }()
-	s.url = "http://" + found[0]
-	if s.conn, err = grpc.NewClient(found[1], grpc.WithTransportCredentials(insecure.NewCredentials())); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.conn.Close() })
-	s.client = callnormv1.NewOutcomeServiceClient(s.conn)
-	return s
-}
-
-func (s *service) post(t *testing.T, path string, body []byte) *callnormv1.IngestDeliveryResponse {
-	t.Helper()
-	answer := &callnormv1.IngestDeliveryResponse{}
-	s.request(t, http.MethodPost, "/v1/webhooks/"+path, body, answer)
-	return answer
-}
-
-func (s *service) get(t *testing.T, name string) *callnormv1.CallOutcome {
-	t.Helper()
-	outcome := &callnormv1.CallOutcome{}
-	s.request(t, http.MethodGet, "/v1/"+name, nil, outcome)
-	return outcome
-}
-
-func (s *service) request(t *testing.T, method, path string, body []byte, answer proto.Message) {
-	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), method, s.url+path, bytes.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode != http.StatusOK {
-		t.Fatalf("%v %s %s", err, response.Status, text)
-	}
-	if err := protojson.Unmarshal(text, answer); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// follow opens a stream and returns its first cursor.
-func (s *service) follow(t *testing.T, request *callnormv1.StreamOutcomesRequest) (grpc.ServerStreamingClient[callnormv1.StreamOutcomesResponse], string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	t.Cleanup(cancel)
-	stream, err := s.client.StreamOutcomes(ctx, request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	first, err := stream.Recv()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return stream, first.GetCursor()
-}
-
-// read returns the names of the next n outcomes, and the cursor after the last one.
-func read(t *testing.T, stream grpc.ServerStreamingClient[callnormv1.StreamOutcomesResponse], n int) (names []string, cursor string) {
-	t.Helper()
-	for len(names) < n {
-		message, err := stream.Recv()
-		if err != nil {
-			t.Fatalf("after %d of %d: %v", len(names), n, err)
-		}
-		if message.GetOutcome() != nil {
-			names = append(names, message.GetOutcome().GetName())
-		}
-		cursor = message.GetCursor()
-	}
-	return names, cursor
-}
 
 // sample is a body of a provider's documentation page, and the door it goes to.
 type sample struct {
@@ -184,11 +55,9 @@ func samples(t *testing.T) []sample {
 }
 
 func TestNothingIsLostOverKillMinus9(t *testing.T) {
-	binary, dir := build(t), t.TempDir()
-	s := serve(t, binary, dir)
-	live, beginning := s.follow(t, &callnormv1.StreamOutcomesRequest{
-		Start: &callnormv1.StreamOutcomesRequest_StartAt{StartAt: callnormv1.StreamStart_STREAM_START_NOW},
-	})
+	dir := t.TempDir()
+	s := serve(t, "--data-dir", dir)
+	live, beginning := s.follow(t, now())
 	list := samples(t)
 	var names []string
 	states := make(map[string]*callnormv1.CallOutcome)
@@ -207,17 +76,14 @@ func TestNothingIsLostOverKillMinus9(t *testing.T) {
 		t.Errorf("a client that was connected before saw\n%v, want\n%v", seen, names)
 	}
 
-	if err := s.command.Process.Signal(syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
-	_ = s.command.Wait()
-	s = serve(t, binary, dir)
+	s.kill(t)
+	s = serve(t, "--data-dir", dir)
 
-	again, _ := s.follow(t, &callnormv1.StreamOutcomesRequest{Start: &callnormv1.StreamOutcomesRequest_After{After: beginning}})
+	again, _ := s.follow(t, after(beginning))
 	if seen, _ := read(t, again, len(names)); !slices.Equal(seen, names) {
 		t.Errorf("a client with an older cursor saw\n%v, want\n%v", seen, names)
 	}
-	later, _ := s.follow(t, &callnormv1.StreamOutcomesRequest{Start: &callnormv1.StreamOutcomesRequest_After{After: last}})
+	later, _ := s.follow(t, after(last))
 	for _, sample := range list {
 		answer := s.post(t, sample.path, sample.body)
 		if !answer.GetDuplicate() {
@@ -229,31 +95,27 @@ func TestNothingIsLostOverKillMinus9(t *testing.T) {
 			t.Errorf("%s went from revision %d to %d", name, before.GetRevision(), after.GetRevision())
 		}
 	}
-	marker := s.post(t, "synthflow", []byte(`{"call":{"call_id":"marker","status":"completed"}}`)).GetOutcomes()[0].GetName()
+	marker := s.post(t, "synthflow", []byte(call("marker"))).GetOutcomes()[0].GetName()
 	if seen, _ := read(t, later, 1); seen[0] != marker {
 		t.Errorf("the repeated deliveries were streamed: %v", seen)
 	}
 }
 
 func TestASecondProcessIsRefused(t *testing.T) {
-	binary, dir := build(t), t.TempDir()
-	serve(t, binary, dir)
-	output, err := exec.CommandContext(t.Context(), binary, "serve", "--http-addr", "127.0.0.1:0", "--grpc-addr", "127.0.0.1:0", "--data-dir", dir).CombinedOutput()
-	if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(string(output), "in use by another process") {
-		t.Errorf("%v\n%s", err, output)
-	}
+	dir := t.TempDir()
+	serve(t, "--data-dir", dir)
+	run(t, "serve", "--http-addr", "127.0.0.1:0", "--grpc-addr", "127.0.0.1:0", "--data-dir", dir).
+		expect(t, 1, "in use by another process")
 }
 
 func TestSIGTERMStopsTheService(t *testing.T) {
-	s := serve(t, build(t), t.TempDir())
+	s := serve(t, "--data-dir", t.TempDir())
 	stream, _ := s.follow(t, &callnormv1.StreamOutcomesRequest{})
-	if err := s.command.Process.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
+	s.signal(t, syscall.SIGTERM)
 	if farewell, err := stream.Recv(); err != nil || farewell.GetCursor() == "" {
 		t.Errorf("%v, %v", farewell, err)
 	}
-	if err := s.command.Wait(); err != nil {
-		t.Errorf("exit: %v", err)
+	if <-s.ended; s.exit != nil {
+		t.Errorf("exit: %v", s.exit)
 	}
 }
