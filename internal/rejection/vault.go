@@ -33,7 +33,7 @@ type vault struct {
 
 // newVault returns a vault, or nil without a key.
 func newVault(key []byte) (*vault, error) {
-	if key == nil {
+	if len(key) == 0 {
 		return nil, nil //nolint:nilnil // without a key nothing is held, which is no error
 	}
 	if len(key) < minKey {

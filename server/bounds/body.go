@@ -18,7 +18,7 @@ const hangUpIn = 500 * time.Millisecond
 type BodyLimits struct {
 	// Max is the most bytes of a body, both as it was received and inflated.
 	Max int64
-	// Ratio is how many bytes one received byte may inflate to. It counts only for bodies that inflate to more than 1 MiB, and
+	// Ratio is how many bytes one byte of gzip may inflate to. It counts only for bodies that inflate to more than 1 MiB, and
 	// for each moment from there on: what comes later cannot make up for it. Zero means no limit.
 	Ratio int
 	// Budget is where the bytes are reserved; nil means nowhere.
@@ -106,6 +106,7 @@ type reading struct {
 	content pieces
 	piece   int   // of the wire, the first that has not been handed on as a whole
 	at      int   // in that piece
+	handed  int64 // of the wire, to Read
 	err     error // that ended the wire
 }
 
@@ -228,6 +229,7 @@ func (in *reading) Read(p []byte) (int, error) {
 			if in.at < len(piece) {
 				n := copy(p, piece[in.at:])
 				in.at += n
+				in.handed += int64(n)
 				return n, nil
 			}
 			if len(piece) < cap(piece) {

@@ -67,7 +67,7 @@ func (in *reading) inflate() error {
 
 // bomb tells whether a body has inflated to more than its ratio allows.
 func (in *reading) bomb() bool {
-	return in.limits.Ratio > 0 && in.content.size > ratioFloor && in.content.size/int64(in.limits.Ratio) > in.wire.size
+	return in.limits.Ratio > 0 && in.content.size > ratioFloor && in.content.size/int64(in.limits.Ratio) > in.handed
 }
 
 // fault returns why inflating failed: because of the wire, or of what came over it.

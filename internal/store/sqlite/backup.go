@@ -45,7 +45,7 @@ func Backup(ctx context.Context, dir, file string) (err error) {
 
 // copyStore writes a database into an empty file. It opens it for reading only, and leaves its journal to those who write.
 func copyStore(ctx context.Context, from, to string) error {
-	return withConnection(ctx, from, url.Values{"mode": {"ro"}, "_pragma": {"busy_timeout(10000)"}},
+	return withConnection(ctx, from, access("ro"),
 		func(conn *sql.Conn) error {
 			switch version, err := schemaVersion(ctx, conn, len(migrations())); {
 			case err != nil:
@@ -90,7 +90,9 @@ func Restore(ctx context.Context, file, dir string) (err error) {
 		return err
 	}
 	// Nobody else has the copy: it needs no locks and no files beside it.
-	if _, err := check(ctx, partial.name, url.Values{"mode": {"ro"}, "immutable": {"1"}}, nil); err != nil {
+	alone := access("ro")
+	alone.Set("immutable", "1")
+	if _, err := check(ctx, partial.name, alone, nil); err != nil {
 		return err
 	}
 	if err := beginLog(ctx, partial.name); err != nil {
@@ -101,7 +103,7 @@ func Restore(ctx context.Context, file, dir string) (err error) {
 
 // beginLog gives a restored store another log, which continues the one it had.
 func beginLog(ctx context.Context, file string) error {
-	return withConnection(ctx, file, url.Values{"mode": {"rw"}, "_pragma": {"journal_mode(DELETE)", "synchronous(FULL)"}},
+	return withConnection(ctx, file, access("rw", "journal_mode(DELETE)", "synchronous(FULL)"),
 		func(conn *sql.Conn) error {
 			log, err := readMeta(ctx, conn, "log_id")
 			if err != nil {

@@ -34,7 +34,7 @@ func Check(ctx context.Context, path string, report func(error)) (Checked, error
 	if info.IsDir() {
 		path = filepath.Join(path, databaseFile)
 	}
-	return check(ctx, path, url.Values{"mode": {"ro"}, "_pragma": {"busy_timeout(10000)"}}, report)
+	return check(ctx, path, access("ro"), report)
 }
 
 func check(ctx context.Context, file string, query url.Values, report func(error)) (Checked, error) {

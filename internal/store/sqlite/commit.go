@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"runtime"
 	"time"
@@ -62,10 +61,8 @@ func openCommitter(ctx context.Context, file string, s *Store) (_ *committer, er
 	}()
 	// The page size comes first: it is fixed with the first page. The journal grows to about 32 MiB before its pages are
 	// written home, which spares most of the writes to pages that many deliveries touch.
-	if c.db, err = sql.Open("sqlite", dsn(file, url.Values{"_pragma": {
-		"page_size(8192)", "journal_mode(WAL)", "synchronous(FULL)", "busy_timeout(10000)", "wal_autocheckpoint(4000)",
-		"journal_size_limit(67108864)", "cache_size(-32768)", "temp_store(MEMORY)",
-	}})); err != nil {
+	if c.db, err = sql.Open("sqlite", dsn(file, access("rwc", "page_size(8192)", "journal_mode(WAL)", "synchronous(FULL)",
+		"wal_autocheckpoint(4000)", "journal_size_limit(67108864)", "cache_size(-32768)", "temp_store(MEMORY)"))); err != nil {
 		return nil, fmt.Errorf("open for writing: %w", err)
 	}
 	c.db.SetMaxOpenConns(1)
@@ -317,7 +314,8 @@ func (c *committer) close(ctx context.Context) error {
 		errs = append(errs, c.queries.close())
 	}
 	if c.conn != nil {
-		if _, err := c.conn.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
+		// Not waiting for a backup: what it reads stays in the journal until the next time.
+		if _, err := c.conn.ExecContext(ctx, "PRAGMA busy_timeout = 0; PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
 			errs = append(errs, fmt.Errorf("checkpoint: %w", err))
 		}
 		errs = append(errs, c.conn.Close())

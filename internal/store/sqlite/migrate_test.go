@@ -15,7 +15,7 @@ import (
 
 // newVersion1 writes a database as version 1 did, in its own formulas: a delivery of each state from 1 to 5, the one of state 2
 // with a contribution to an outcome without a revision.
-func newVersion1(t *testing.T, file string) (key []byte) {
+func newVersion1(t *testing.T, file string) {
 	t.Helper()
 	db, err := sql.Open("sqlite", file)
 	if err != nil {
@@ -29,7 +29,7 @@ func newVersion1(t *testing.T, file string) (key []byte) {
 	}
 	exec(schema1)
 	exec("PRAGMA user_version = 1")
-	key = []byte("0123456789abcdef0123456789abcdef")
+	key := []byte("0123456789abcdef0123456789abcdef")
 	for name, value := range map[string][]byte{"delivery_id_key": key, "log_id": []byte("the log!")} {
 		exec("INSERT INTO meta VALUES (?, ?, ?)", name, value, int64(newChecksum("meta").text(name).bytes(value)))
 	}
@@ -62,7 +62,6 @@ func newVersion1(t *testing.T, file string) (key []byte) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return key
 }
 
 func version1Key(seq int64) store.DeliveryKey {

@@ -193,10 +193,7 @@ func syncDirectory(dir string) error {
 
 // openReaders opens the connections that cannot write, and finds out where the log begins and ends.
 func (s *Store) openReaders(ctx context.Context, file string) (err error) {
-	if s.readers, err = sql.Open("sqlite", dsn(file, url.Values{
-		"mode":    {"ro"},
-		"_pragma": {"query_only(1)", "busy_timeout(10000)", "cache_size(-4096)"},
-	})); err != nil {
+	if s.readers, err = sql.Open("sqlite", dsn(file, access("ro", "query_only(1)", "cache_size(-4096)"))); err != nil {
 		return fmt.Errorf("open for reading: %w", err)
 	}
 	connections := max(4, runtime.GOMAXPROCS(0))
@@ -229,6 +226,11 @@ func (s *Store) openReaders(ctx context.Context, file string) (err error) {
 
 func (s *Store) cursor(h headRow) store.Cursor {
 	return store.Cursor{Log: s.log, Position: store.Position(h.position), Check: uint32(h.entry)}
+}
+
+// access returns how a file is to be opened: to be read (ro), written (rw) or created as well (rwc).
+func access(mode string, pragmas ...string) url.Values {
+	return url.Values{"mode": {mode}, "_pragma": append([]string{"busy_timeout(10000)"}, pragmas...)}
 }
 
 // dsn names a file so that no character of its path is taken for something else.

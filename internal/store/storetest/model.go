@@ -108,8 +108,8 @@ func (m *model) append(t *rapid.T, s store.Store, own func(string) string, n int
 	name := own(fmt.Sprint("delivery ", n))
 	d := delivery(name)
 	revisions := map[store.OutcomeID]store.Revision{}
-	want, duplicate := m.receipts[name]
-	if duplicate {
+	var want store.Receipt
+	if _, duplicate := m.receipts[name]; duplicate {
 		want = m.repeated(own, name)
 	} else {
 		want = store.Receipt{Delivery: s.DeliveryID(d.Key), State: d.State, Report: d.Report}
