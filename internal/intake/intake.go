@@ -61,8 +61,10 @@ const (
 	// maxDepth bounds how deep a body may be nested. Real ones stay below 20.
 	maxDepth = 128
 	// maxContributions bounds what is put together to one call. Some signatures cover only the call id, so anybody who saw one
-	// may repeat it with other bodies.
+	// may repeat it with other bodies; and all are put together inside a commit, which others wait for.
 	maxContributions = 200
+	// maxContributionBytes bounds them together. Those of a real call take some ten KB; one alone has room for the largest.
+	maxContributionBytes = 4 << 20
 )
 
 // Observer is told what happened, for metrics. It must be quick.

@@ -72,6 +72,7 @@ func (m *meaning) contribute(id store.OutcomeID, source string, outcome adapters
 			Message: "the signature covers only " + strings.Join(parts, " and ") + "; whoever saw it once may have sent the rest",
 		})
 	}
+	call = callstate.Bound(call)
 	body, err := proto.Marshal(call)
 	if err != nil {
 		m.report.Faults = append(m.report.Faults, unfolded(err).ItemFault(outcome.Item))
@@ -159,7 +160,8 @@ func unfolded(err error) *adapters.Error {
 	if errors.Is(err, errTooMany) {
 		return &adapters.Error{
 			Reason: callnormv1.FaultReason_FAULT_REASON_TOO_MANY_CONTRIBUTIONS,
-			Detail: fmt.Sprintf("the call has %d contributions already; the delivery is kept", maxContributions),
+			Detail: fmt.Sprintf("the call would have more than %d contributions, or %d MiB of them; the delivery is kept",
+				maxContributions, maxContributionBytes>>20),
 		}
 	}
 	return &adapters.Error{
@@ -170,7 +172,11 @@ func unfolded(err error) *adapters.Error {
 
 // fold is the store's view of callstate.Fold. It runs inside the commit.
 func (m *meaning) fold(call store.Call, cause callnormv1.RevisionCause) (store.Revision, error) {
-	if len(call.Contributions) > maxContributions {
+	size := 0
+	for _, contribution := range call.Contributions {
+		size += len(contribution.Body)
+	}
+	if len(call.Contributions) > maxContributions || size > maxContributionBytes {
 		return store.Revision{}, errTooMany
 	}
 	previous := &callnormv1.CallOutcome{}
