@@ -64,6 +64,15 @@ fuzz: ## Fuzz each target for FUZZTIME
 		done; \
 	done
 
+# docs/hostile.md tells what each part promises. This is the short run; make hostile BODIES=1000000 ROUNDS=5 SPAN=5s is the long one.
+BODIES ?= 20000
+SLOW   ?= 2000
+ROUNDS ?= 3
+SPAN   ?= 3s
+.PHONY: hostile
+hostile: build ## Attack the binary: BODIES mutated webhooks, gzip bombs, copies, slow senders
+	go run ./test/hostile -binary bin/callnorm -bodies $(BODIES) -bomb -copies 1000 -slow $(SLOW) -rounds $(ROUNDS) -span $(SPAN)
+
 # What the clients are generated and run with, installed again whenever what is pinned changes.
 clients/python/.venv/installed: clients/python/requirements.txt
 	@python3 -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' || \

@@ -1,0 +1,176 @@
+// Command hostile attacks the shipped binary over real sockets, and holds it to what the service promises: nothing that it
+// acknowledged is missing, nothing brings it down, nothing makes honest senders wait. It starts the binary by itself, on loopback,
+// with verified sources for every adapter. It needs Linux: it reads /proc, and sends from addresses like 127.0.0.2.
+//
+// The exit code is 0 when every promise was kept, 1 when one was broken, and 2 when nothing could be measured.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+// Exit codes.
+const (
+	exitKept       = 0
+	exitBroken     = 1
+	exitUnmeasured = 2
+)
+
+// options are what a run is asked for. A mode whose number is 0 does not run.
+type options struct {
+	binary   string
+	fixtures string
+	within   time.Duration
+	seed     uint64
+
+	bodies  int
+	senders int
+	control bool
+	show    int
+
+	slow   int
+	rounds int
+	span   time.Duration
+
+	bomb   bool
+	copies int
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+func run(ctx context.Context, args []string, out, progress io.Writer) int {
+	var o options
+	flags := flag.NewFlagSet("hostile", flag.ContinueOnError)
+	flags.SetOutput(progress)
+	flags.StringVar(&o.binary, "binary", "bin/callnorm", "the binary to attack")
+	flags.StringVar(&o.fixtures, "fixtures", "adapters", "the folder of the adapters, whose testdata is what bodies are made of")
+	flags.DurationVar(&o.within, "within", 30*time.Minute, "how long all of it may take")
+	flags.Uint64Var(&o.seed, "seed", 1, "the same seed makes the same bodies")
+	flags.IntVar(&o.bodies, "bodies", 0, "send that many mutated bodies over all adapters, and count them in the store")
+	flags.IntVar(&o.senders, "senders", 48, "how many senders share the bodies")
+	flags.BoolVar(&o.control, "control", false, "with -bodies: overlook one delivery of the store, so that the count has to fail")
+	flags.IntVar(&o.show, "show", -1, "print the body with this number, and end")
+	flags.IntVar(&o.slow, "slow", 0, "measure honest senders without and beside that many slow ones")
+	flags.IntVar(&o.rounds, "rounds", 5, "with -slow: how many rounds there are with slow senders, and as many without")
+	flags.DurationVar(&o.span, "span", 5*time.Second, "with -slow: how long a round takes")
+	flags.BoolVar(&o.bomb, "bomb", false, "send gzip bodies of 10 MB that inflate to 10 GB")
+	flags.IntVar(&o.copies, "copies", 0, "send that many copies of one delivery at once, over three restarts")
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return exitKept
+	case err != nil:
+		return exitUnmeasured
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.within)
+	defer cancel()
+	kept, err := o.attack(ctx, out, progress)
+	if err != nil {
+		_, _ = fmt.Fprintln(progress, "hostile:", err)
+	}
+	switch {
+	case errors.Is(err, errGone), err == nil && !kept:
+		return exitBroken
+	case err != nil:
+		return exitUnmeasured
+	}
+	return exitKept
+}
+
+var errNothing = errors.New("nothing to do: ask for -bodies, -slow, -bomb or -copies")
+
+// attack runs the modes one after the other, each on a service of its own, and prints what each measured.
+func (o *options) attack(ctx context.Context, out, progress io.Writer) (kept bool, err error) {
+	doors, err := newDoors(o.seed)
+	if err != nil {
+		return false, err
+	}
+	g, err := newGenerator(o.fixtures, doors, o.seed)
+	if err != nil {
+		return false, err
+	}
+	if o.show >= 0 {
+		_, err := out.Write(g.shot(o.show).body)
+		return true, err
+	}
+	kept = true
+	modes := []struct {
+		wanted bool
+		run    func(ctx context.Context, s *service, g *generator, progress io.Writer) (*report, error)
+	}{
+		{o.bodies > 0, o.sendBodies}, {o.bomb, o.sendBombs}, {o.copies > 0, o.sendCopies}, {o.slow > 0, o.sendSlowly},
+	}
+	ran := false
+	for _, mode := range modes {
+		if !mode.wanted {
+			continue
+		}
+		ran = true
+		measured, err := o.on(ctx, g, progress, mode.run)
+		if err != nil {
+			return false, err
+		}
+		if err := measured.print(out); err != nil {
+			return false, err
+		}
+		kept = kept && measured.kept()
+	}
+	if !ran {
+		return false, errNothing
+	}
+	return kept, nil
+}
+
+// on runs one mode on a service of its own, and adds what holds for all of them.
+func (o *options) on(
+	ctx context.Context, g *generator, progress io.Writer,
+	mode func(ctx context.Context, s *service, g *generator, progress io.Writer) (*report, error),
+) (measured *report, err error) {
+	s, err := newService(o.binary, g.doors)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, s.remove()) }()
+	if err := s.start(ctx); err != nil {
+		return nil, err
+	}
+	measured, err = mode(ctx, s, g, progress)
+	if err != nil {
+		return nil, errors.Join(err, s.said())
+	}
+	peak, err := s.peak()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("the process is gone: %w", err), s.said())
+	}
+	measured.checkf(peak <= maxMemory, "peak of resident memory", fmt.Sprintf("under %d MB", maxMemory>>20), "%d MB", peak>>20)
+	stopped := s.stop(ctx)
+	measured.checkf(stopped == nil, "the process", "alive until SIGTERM, then exit code 0", "%s", orText(stopped, "so it was"))
+	panics, err := s.panics()
+	if err != nil {
+		return nil, err
+	}
+	measured.checkf(panics == 0, "panics in its log", "0", "%d", panics)
+	return measured, nil
+}
+
+// maxMemory is what the process may take, in bytes.
+const maxMemory = 512 << 20
+
+func orText(err error, text string) string {
+	if err != nil {
+		return err.Error()
+	}
+	return text
+}
