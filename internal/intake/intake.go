@@ -56,8 +56,9 @@ func (e *BusyError) Error() string {
 const (
 	// answerIn is how long a provider is kept waiting. Platforms give up after 5 to 15 seconds.
 	answerIn = 4 * time.Second
-	// adapterIn is how long an adapter may think. It takes microseconds unless it is broken.
-	adapterIn = time.Second
+	// adapterIn is how long an adapter may think. It takes microseconds unless it is broken, and the largest batches a second on
+	// a machine that has other things to do. What exceeds it waits in quarantine, and can be normalized again.
+	adapterIn = 2 * time.Second
 	// maxDepth bounds how deep a body may be nested. Real ones stay below 20.
 	maxDepth = 128
 	// maxContributions bounds what is put together to one call. Some signatures cover only the call id, so anybody who saw one
