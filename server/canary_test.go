@@ -152,7 +152,7 @@ func marked(body []byte, n int) []byte {
 // TestNothingPersonalIsToldWhereItDoesNotBelong drives deliveries through every path, good and bad, and then looks for what they
 // held in the log, the metrics, every error and what operators are shown of sources, rejections and deliveries.
 func TestNothingPersonalIsToldWhereItDoesNotBelong(t *testing.T) {
-	const deliveries, senders = 10_000, 64
+	const deliveries, senders = 10_000 / slowness, 64
 	const secret, wrong = canary + "-secret-0123456789", canary + "-wrong-0123456789"
 	// A clock that runs, so that the log leaves nothing out for being said too often.
 	seconds := atomic.Int64{}
