@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
+	"github.com/callnorm/callnorm/internal/intake"
 	"github.com/callnorm/callnorm/internal/store"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
@@ -85,12 +86,19 @@ func (s *deliveryService) GetDelivery(ctx context.Context, r *callnormv1.GetDeli
 		return nil, err
 	}
 	delivery.Method, delivery.Path, delivery.Query, delivery.Body = kept.Method, kept.Path, kept.Query, kept.Body
-	for _, line := range kept.Header {
-		delivery.Headers = append(delivery.Headers, &callnormv1.HttpHeader{
+	delivery.Headers = headersOf(kept.Header)
+	return &callnormv1.GetDeliveryResponse{Delivery: delivery}, nil
+}
+
+// headersOf shows a header. What is no UTF-8 cannot be shown as it is.
+func headersOf(lines []store.HeaderLine) []*callnormv1.HttpHeader {
+	var headers []*callnormv1.HttpHeader
+	for _, line := range lines {
+		headers = append(headers, &callnormv1.HttpHeader{
 			Name: strings.ToValidUTF8(line.Name, "\uFFFD"), Value: strings.ToValidUTF8(line.Value, "\uFFFD"),
 		})
 	}
-	return &callnormv1.GetDeliveryResponse{Delivery: delivery}, nil
+	return headers
 }
 
 func (s *deliveryService) RenormalizeDelivery(ctx context.Context, r *callnormv1.RenormalizeDeliveryRequest) (*callnormv1.RenormalizeDeliveryResponse, error) {
@@ -168,8 +176,7 @@ func (s *deliveryService) renormalize(ctx context.Context, id store.DeliveryID, 
 		return nil
 	}
 	so.DeliveryCount++
-	switch callnormv1.DeliveryState(receipt.State) {
-	case callnormv1.DeliveryState_DELIVERY_STATE_QUARANTINED, callnormv1.DeliveryState_DELIVERY_STATE_PARTLY_QUARANTINED:
+	if intake.Waiting(receipt.State) {
 		so.QuarantinedCount++
 	}
 	for _, outcome := range receipt.Outcomes {
@@ -181,7 +188,11 @@ func (s *deliveryService) renormalize(ctx context.Context, id store.DeliveryID, 
 }
 
 func deliveryFilter(filter *callnormv1.DeliveryFilter) store.DeliveryFilter {
-	return store.DeliveryFilter{Waiting: filter.GetQuarantined(), Sources: filter.GetSources(), Adapters: filter.GetAdapters()}
+	chosen := store.DeliveryFilter{Waiting: filter.GetQuarantined(), Sources: filter.GetSources(), Adapters: filter.GetAdapters()}
+	for _, state := range filter.GetStates() {
+		chosen.States = append(chosen.States, int32(state))
+	}
+	return chosen
 }
 
 func deliveryID(name string) (store.DeliveryID, error) {

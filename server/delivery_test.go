@@ -528,7 +528,7 @@ func TestListSources(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, source := range sources {
-		if got.GetSources()[i].GetName() != source.Name || got.GetSources()[i].GetEnabled() == source.Disabled || len(got.GetSources()[i].GetSecrets()) != len(source.Secrets) {
+		if got.GetSources()[i].GetSource() != source.Name || got.GetSources()[i].GetEnabled() == source.Disabled || len(got.GetSources()[i].GetSecrets()) != len(source.Secrets) {
 			t.Errorf("%d is %v", i, got.GetSources()[i])
 		}
 	}
@@ -625,7 +625,7 @@ func TestVerifyHeldRequests(t *testing.T) {
 	}
 	refuse("/v1/webhooks/held", by(t, nobodysSecret, body(200)), body(200))
 	refuse("/v1/webhooks/held", http.Header{"X-Fine": {"1"}}, body(200))
-	if got := verify(); got.GetAcceptedCount() != 0 || got.GetMore() || len(got.GetRejections()) != 2 || got.GetRejections()[0].GetCount() != 15 ||
+	if got := verify(); got.GetAcceptedCount() != 0 || got.GetNextPageToken() != "" || len(got.GetRejections()) != 2 || got.GetRejections()[0].GetCount() != 15 ||
 		got.GetRejections()[0].GetCause() != callnormv1.RejectionCause_REJECTION_CAUSE_SIGNATURE_MISMATCH {
 		t.Errorf("before the fix: %v", got)
 	}
@@ -639,7 +639,7 @@ func TestVerifyHeldRequests(t *testing.T) {
 	s.intake.Reload(fixed)
 	code, _, text := s.post(t, "/v1/webhooks/held/event?a=3", by(t, anotherSecret, body(3)), body(3))
 	taken(t, code, text) // the provider has sent it again
-	if got := verify(); got.GetAcceptedCount() != 14 || got.GetDuplicateCount() != 1 || got.GetMore() || got.GetUnreadableCount() != 0 || len(got.GetRejections()) != 2 ||
+	if got := verify(); got.GetAcceptedCount() != 14 || got.GetDuplicateCount() != 1 || got.GetNextPageToken() != "" || got.GetUnreadableCount() != 0 || len(got.GetRejections()) != 2 ||
 		got.GetRejections()[0].GetCount() != 1 || got.GetRejections()[1].GetCount() != 1 {
 		t.Errorf("after the fix: %v", got)
 	}

@@ -42,13 +42,13 @@ func examine(source *callnormv1.Source) []*callnormv1.Finding {
 	var findings []*callnormv1.Finding
 	find := func(severity callnormv1.Severity, kind callnormv1.FindingKind, message, advice string) {
 		findings = append(findings, &callnormv1.Finding{
-			Severity: severity, Kind: kind, Source: source.GetName(), Message: message, Advice: advice,
+			Severity: severity, Kind: kind, Source: source.GetSource(), Message: message, Advice: advice,
 		})
 	}
 	if waiting := source.GetQuarantinedCount(); waiting > 0 {
 		find(callnormv1.Severity_SEVERITY_WARNING, callnormv1.FindingKind_FINDING_KIND_QUARANTINE,
-			fmt.Sprintf("deliveries of source %s in quarantine: %d", source.GetName(), waiting),
-			"see why with: callnorm quarantine list --source "+source.GetName())
+			fmt.Sprintf("deliveries of source %s in quarantine: %d", source.GetSource(), waiting),
+			"see why with: callnorm quarantine list --source "+source.GetSource())
 	}
 	if !source.GetEnabled() {
 		return findings
@@ -62,43 +62,48 @@ func examine(source *callnormv1.Source) []*callnormv1.Finding {
 		find(callnormv1.Severity_SEVERITY_ERROR, callnormv1.FindingKind_FINDING_KIND_ALL_REFUSED, allRefusedMessage(source, refusals), adviceFor(source))
 	case refusals > 0:
 		find(callnormv1.Severity_SEVERITY_NOTE, callnormv1.FindingKind_FINDING_KIND_SOME_REFUSED,
-			fmt.Sprintf("requests to source %s refused since %s: %d (%s)", source.GetName(),
+			fmt.Sprintf("requests to source %s refused since %s: %d (%s)", source.GetSource(),
 				clock(source.GetRefusingSinceTime().AsTime()), refusals, causesOf(source.GetRejectionsSinceAccept())), adviceFor(source))
 	case source.GetAcceptTime() == nil:
 		find(callnormv1.Severity_SEVERITY_NOTE, callnormv1.FindingKind_FINDING_KIND_NEVER_USED,
-			fmt.Sprintf("source %s has never had a delivery", source.GetName()),
-			"set the address POST "+doorPrefix+source.GetName()+" at the provider")
+			fmt.Sprintf("source %s has never had a delivery", source.GetSource()),
+			"set the address POST "+doorPrefix+source.GetSource()+" at the provider")
 	}
 	switch newest, older := unusedSecrets(source); {
 	case newest:
 		find(callnormv1.Severity_SEVERITY_WARNING, callnormv1.FindingKind_FINDING_KIND_SECRET_UNUSED,
-			fmt.Sprintf("the newest secret of source %s never matched, an older one did", source.GetName()),
+			fmt.Sprintf("the newest secret of source %s never matched, an older one did", source.GetSource()),
 			"the provider still signs with the older one: set the new one there, and remove the older only when the new one has matched")
 	case older:
 		find(callnormv1.Severity_SEVERITY_NOTE, callnormv1.FindingKind_FINDING_KIND_SECRET_UNUSED,
-			fmt.Sprintf("an older secret of source %s never matched, the newest did", source.GetName()),
+			fmt.Sprintf("an older secret of source %s never matched, the newest did", source.GetSource()),
 			"remove it when nothing is on its way that was signed with it")
 	}
 	if held := source.GetHeldCount(); held > 0 {
 		find(callnormv1.Severity_SEVERITY_NOTE, callnormv1.FindingKind_FINDING_KIND_REQUESTS_HELD,
-			fmt.Sprintf("refused requests of source %s held: %d", source.GetName(), held),
-			"after a fix, take them in with: callnorm verify --held --source "+source.GetName())
+			fmt.Sprintf("refused requests of source %s held: %d", source.GetSource(), held),
+			"after a fix, take them in with: callnorm verify --held --source "+source.GetSource())
+	}
+	if lost := source.GetUnheldCount() + source.GetEvictedCount(); lost > 0 {
+		find(callnormv1.Severity_SEVERITY_WARNING, callnormv1.FindingKind_FINDING_KIND_REQUESTS_NOT_HELD,
+			fmt.Sprintf("refused requests of source %s not held, or no longer: %d", source.GetSource(), lost),
+			"raise hold.requests and hold.bytes of the source; a hold_key that was added takes a restart")
 	}
 	switch {
 	case source.GetVerifiedBy() == "":
 		find(callnormv1.Severity_SEVERITY_NOTE, callnormv1.FindingKind_FINDING_KIND_UNVERIFIED,
-			fmt.Sprintf("source %s takes deliveries from anybody", source.GetName()),
+			fmt.Sprintf("source %s takes deliveries from anybody", source.GetSource()),
 			"configure its verification")
 	case len(source.GetSignedParts()) > 0 && !signature.CoverBody(source.GetSignedParts()):
 		find(callnormv1.Severity_SEVERITY_NOTE, callnormv1.FindingKind_FINDING_KIND_BODY_NOT_SIGNED,
-			fmt.Sprintf("the signature at source %s covers only %s", source.GetName(), strings.Join(source.GetSignedParts(), " and ")),
+			fmt.Sprintf("the signature at source %s covers only %s", source.GetSource(), strings.Join(source.GetSignedParts(), " and ")),
 			"whoever saw one delivery can send another body for the same call: let only the provider's addresses through, or read the call again by the provider's API")
 	}
 	return findings
 }
 
 func allRefusedMessage(source *callnormv1.Source, refusals int64) string {
-	message := fmt.Sprintf("all deliveries of source %s have been refused since %s (%d): %s", source.GetName(),
+	message := fmt.Sprintf("all deliveries of source %s have been refused since %s (%d): %s", source.GetSource(),
 		clock(source.GetRefusingSinceTime().AsTime()), refusals, causesOf(source.GetRejectionsSinceAccept()))
 	if secrets := source.GetSecrets(); len(secrets) > 0 && secrets[0].GetMatchTime() == nil {
 		message += ", newest secret never matched"
@@ -126,7 +131,7 @@ func plainCause(cause callnormv1.RejectionCause) string {
 func adviceFor(source *callnormv1.Source) string {
 	switch source.GetRejectionsSinceAccept()[0].GetCause() {
 	case callnormv1.RejectionCause_REJECTION_CAUSE_SIGNATURE_MISMATCH:
-		return "compare the secret with the provider's settings; save a request and let callnorm verify --source " + source.GetName() + " --request FILE explain it"
+		return "compare the secret with the provider's settings; save a request and let callnorm verify --source " + source.GetSource() + " --request FILE explain it"
 	case callnormv1.RejectionCause_REJECTION_CAUSE_SIGNATURE_MISSING:
 		return "the provider sends no signature, or under another header: switch signing on there, or set verification.headers"
 	case callnormv1.RejectionCause_REJECTION_CAUSE_TIME_TOO_OLD, callnormv1.RejectionCause_REJECTION_CAUSE_TIME_IN_FUTURE:
@@ -136,7 +141,7 @@ func adviceFor(source *callnormv1.Source) string {
 	case callnormv1.RejectionCause_REJECTION_CAUSE_RATE:
 		return "raise the rate of the source"
 	default:
-		return "save a request and let callnorm verify --source " + source.GetName() + " --request FILE explain it"
+		return "save a request and let callnorm verify --source " + source.GetSource() + " --request FILE explain it"
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log/slog"
 	"math"
 	"net/http"
 	"strconv"
@@ -13,6 +12,7 @@ import (
 	"buf.build/go/protovalidate"
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
 	"github.com/callnorm/callnorm/internal/intake"
+	"github.com/callnorm/callnorm/internal/rejection"
 	"github.com/callnorm/callnorm/internal/store"
 	"github.com/callnorm/callnorm/server/bounds"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -84,6 +84,9 @@ var mappings = []struct {
 	{store.ErrCursorMalformed, codes.InvalidArgument, callnormv1.ErrorReason_ERROR_REASON_CURSOR_MALFORMED, ""},
 	{store.ErrCursorForeign, codes.FailedPrecondition, callnormv1.ErrorReason_ERROR_REASON_CURSOR_FOREIGN, ""},
 	{store.ErrCursorExpired, codes.OutOfRange, callnormv1.ErrorReason_ERROR_REASON_CURSOR_EXPIRED, ""},
+	{intake.ErrSourceGone, codes.FailedPrecondition, callnormv1.ErrorReason_ERROR_REASON_NOT_RENORMALIZED, ""},
+	{intake.ErrFailsNow, codes.FailedPrecondition, callnormv1.ErrorReason_ERROR_REASON_NOT_RENORMALIZED, ""},
+	{rejection.ErrClosed, codes.Unavailable, callnormv1.ErrorReason_ERROR_REASON_SHUTTING_DOWN, ""},
 	{errPageToken, codes.InvalidArgument, callnormv1.ErrorReason_ERROR_REASON_PAGE_TOKEN_MALFORMED, ""},
 	{errNoDelivery, codes.NotFound, callnormv1.ErrorReason_ERROR_REASON_DELIVERY_NOT_FOUND, ""},
 	{store.ErrNotFound, codes.NotFound, callnormv1.ErrorReason_ERROR_REASON_OUTCOME_NOT_FOUND, ""},
@@ -185,22 +188,26 @@ func invalid(violations *protovalidate.ValidationError) *status.Status {
 		"the request is not valid: "+strings.Join(texts, "; "), nil, bad)
 }
 
-// failure returns the error as a status error, and logs it once if it is our own.
-func failure(ctx context.Context, log *slog.Logger, operation string, err error) error {
+// fail returns the error as a status error, logs it once if it is our own, and counts it if it keeps a reader out.
+func (s *Server) fail(ctx context.Context, operation string, err error) error {
 	if err == nil || errors.Is(err, io.EOF) {
 		return err
 	}
-	s := statusOf(err)
-	switch s.Code() {
+	known := statusOf(err)
+	switch known.Code() {
 	case codes.Internal, codes.Unknown, codes.DataLoss:
-		log.ErrorContext(ctx, "request failed", "operation", operation, "error", err)
+		s.log.ErrorContext(ctx, "request failed", "operation", operation, "error", err)
 	case codes.Unavailable:
 		if errors.Is(err, errShuttingDown) {
 			break // as it should
 		}
-		log.WarnContext(ctx, "request refused", "operation", operation, "error", err)
+		s.log.WarnContext(ctx, "request refused", "operation", operation, "error", err)
+	case codes.Unauthenticated, codes.PermissionDenied:
+		if unverified := (*intake.NotVerifiedError)(nil); !errors.As(err, &unverified) {
+			s.metrics.denied.WithLabelValues(known.Code().String()).Inc()
+		}
 	}
-	return s.Err()
+	return known.Err()
 }
 
 // httpStatus is grpc-gateway's mapping, apart from what HTTP says more precisely.

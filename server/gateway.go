@@ -198,7 +198,7 @@ func lineOf(err error) string {
 
 // writeError answers with a google.rpc.Status as JSON, like the gateway.
 func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
-	known := status.Convert(failure(r.Context(), s.log, r.Method+" "+routeOf(r), err))
+	known := status.Convert(s.fail(r.Context(), methodOf(r)+" "+routeOf(r), err))
 	code := httpStatus(known, runtime.HTTPStatusFromCode)
 	text, err := s.json.Marshal(known.Proto())
 	if err != nil {
@@ -210,6 +210,16 @@ func (s *Server) writeError(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	w.WriteHeader(code)
 	_, _ = w.Write(text) //nolint:gosec // JSON, and said to be JSON
+}
+
+// methodOf names a method. What is none is not repeated: it may be as long as a header.
+func methodOf(r *http.Request) string {
+	switch r.Method {
+	case http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodHead, http.MethodOptions:
+		return r.Method
+	default:
+		return "another method"
+	}
 }
 
 // routeOf names a route without what stands in for its variables.

@@ -23,7 +23,7 @@ func (s *Server) unary(ctx context.Context, request any, info *grpc.UnaryServerI
 		if cause := recover(); cause != nil {
 			response, err = nil, recovered(s.log, info.FullMethod, cause)
 		}
-		err = failure(ctx, s.log, info.FullMethod, err)
+		err = s.fail(ctx, info.FullMethod, err)
 	}()
 	ctx, cancel := context.WithTimeout(ctx, unaryDeadline)
 	defer cancel()
@@ -33,13 +33,30 @@ func (s *Server) unary(ctx context.Context, request any, info *grpc.UnaryServerI
 	return handle(ctx, request)
 }
 
+// outer is unary for callers from outside, whose large messages share the room that bodies have in memory. What comes over the
+// gateway has it already.
+func (s *Server) outer(ctx context.Context, request any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+	return s.unary(ctx, request, info, func(ctx context.Context, request any) (any, error) {
+		if m, ok := request.(proto.Message); ok {
+			if size := proto.Size(m); size > smallMessage {
+				release, err := s.budget.Reserve(ctx, int64(size))
+				if err != nil {
+					return nil, err
+				}
+				defer release()
+			}
+		}
+		return handle(ctx, request)
+	})
+}
+
 // stream is the same for streams, without the deadline.
 func (s *Server) stream(service any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) (err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			err = recovered(s.log, info.FullMethod, cause)
 		}
-		err = failure(stream.Context(), s.log, info.FullMethod, err)
+		err = s.fail(stream.Context(), info.FullMethod, err)
 	}()
 	guarded := &guarded{ServerStream: stream, ctx: stream.Context(), server: s}
 	if !strings.HasPrefix(info.FullMethod, ownMethods) {

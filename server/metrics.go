@@ -24,6 +24,7 @@ type Metrics struct {
 	streams     prometheus.Gauge
 	rejected    *prometheus.CounterVec
 	connections *prometheus.CounterVec
+	denied      *prometheus.CounterVec
 }
 
 // NewMetrics returns metrics in a registry of their own.
@@ -60,12 +61,15 @@ func NewMetrics() *Metrics {
 		rejected: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "callnorm_rejections_total", Help: "Requests that were refused at the door, by source and cause.",
 		}, []string{"source", "cause"}),
+		denied: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "callnorm_denied_total", Help: "Calls and routes that readers were kept out of, by code.",
+		}, []string{"code"}),
 		connections: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "callnorm_refused_connections_total", Help: "Connections beyond the limits, in total or of one address.",
 		}, []string{"limit"}),
 	}
 	m.registry.MustRegister(
-		m.deliveries, m.normalized, m.unmapped, m.faults, m.commits, m.commitTime, m.commitGroup, m.streams, m.rejected, m.connections,
+		m.deliveries, m.normalized, m.unmapped, m.faults, m.commits, m.commitTime, m.commitGroup, m.streams, m.rejected, m.connections, m.denied,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	return m

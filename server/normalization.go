@@ -50,6 +50,7 @@ func (s *normalizationService) IngestDelivery(ctx context.Context, r *callnormv1
 		Query: r.GetQuery(), Header: header(r.GetHeaders(), r.GetBody().GetContentType()), Body: r.GetBody().GetData(),
 		ReceiveTime: received,
 	}
+	request.Header.Del("Content-Encoding") // a relay hands on what was in it
 	if caller, ok := peer.FromContext(ctx); ok {
 		request.Address = addressOf(caller.Addr.String())
 	}

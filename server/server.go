@@ -33,7 +33,8 @@ import (
 const (
 	maxRequest       = 16 << 20 // the largest body of a source, and what a message adds to it
 	maxHeader        = 64 << 10
-	maxStreams       = 1000 // on one connection
+	maxStreams       = 250      // on one connection
+	smallMessage     = 64 << 10 // needs no room of its own among the bodies in memory
 	healthInterval   = 250 * time.Millisecond
 	keepaliveEvery   = time.Minute
 	keepaliveTimeout = 20 * time.Second
@@ -106,13 +107,15 @@ func New(settings Settings) (*Server, error) {
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.MaxHeaderListSize(uint32(limits.HeaderBytes)),
 		grpc.ConnectionTimeout(limits.ReadHeaderTimeout),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: keepaliveEvery, Timeout: keepaliveTimeout}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			MaxConnectionIdle: limits.IdleTimeout, Time: keepaliveEvery, Timeout: keepaliveTimeout,
+		}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minClientPing, PermitWithoutStream: true}),
 	}
 	if s.certs != nil {
 		options = append(options, grpc.Creds(credentials.NewTLS(s.certs.Config(tls.VerifyClientCertIfGiven))))
 	}
-	s.grpc = settings.Gate.NewServer(s.unary, s.stream, options...)
+	s.grpc = settings.Gate.NewServer(s.outer, s.stream, options...)
 	// All REST requests share one connection in memory; what comes over it was judged and bounded at the door of HTTP.
 	s.inner = grpc.NewServer(
 		grpc.UnaryInterceptor(s.unary), grpc.StreamInterceptor(s.stream), grpc.MaxRecvMsgSize(math.MaxInt32),
@@ -195,7 +198,7 @@ func (s *Server) recoverHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(cause) // That is how a handler gives up on a connection.
 	}
 	if cause != nil {
-		s.writeError(w, r, recovered(s.log, r.Method+" "+routeOf(r), cause))
+		s.writeError(w, r, recovered(s.log, methodOf(r)+" "+routeOf(r), cause))
 	}
 }
 

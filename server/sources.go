@@ -82,11 +82,12 @@ func (s *sourceService) sources(ctx context.Context) ([]*callnormv1.Source, erro
 func (s *sourceService) describe(source intake.Source) *callnormv1.Source {
 	summary := s.rejections.Summary(source.Name)
 	described := &callnormv1.Source{
-		Name: source.Name, Adapter: source.Adapter.Name(), Provider: source.Provider, Enabled: !source.Disabled,
+		Source: source.Name, Adapter: source.Adapter.Name(), Provider: source.Provider, Enabled: !source.Disabled,
 		AcceptedCount: summary.Accepted, AcceptTime: timestamp(summary.LastAcceptTime),
 		RejectedCount: summary.Refused, RejectTime: timestamp(summary.LastRefusalTime),
 		RejectionsSinceAccept: counts(summary.ByCause), RefusingSinceTime: timestamp(summary.FirstRefusalSinceAccept),
 		HeldCount: summary.HeldRequests, HeldBytes: summary.HeldBytes,
+		UnheldCount: summary.Unheld, EvictedCount: summary.Evicted, UnrecordedCount: summary.Dropped,
 	}
 	if source.Verifier != nil {
 		described.VerifiedBy, described.SignedParts = source.Verifier.Name(), source.Verifier.Signed()
@@ -166,6 +167,68 @@ func (s *sourceService) known(name string) error {
 	return nil
 }
 
+func (s *sourceService) ListHeldRequests(ctx context.Context, r *callnormv1.ListHeldRequestsRequest) (*callnormv1.ListHeldRequestsResponse, error) {
+	limit := int(r.GetPageSize())
+	if limit == 0 {
+		limit = heldPage
+	}
+	page, err := s.held(ctx, r.GetSource(), r.GetPageToken(), limit)
+	if err != nil {
+		return nil, err
+	}
+	response := &callnormv1.ListHeldRequestsResponse{}
+	for _, held := range page {
+		listed := &callnormv1.HeldRequest{Cause: causeOf(held.Cause), ReceiveTime: timestamp(held.Time), Unreadable: held.Err != nil}
+		if was := held.Request; was != nil {
+			listed.ReceiveTime = timestamp(was.ReceiveTime)
+			listed.Method, listed.Path, listed.Query, listed.Body = was.Method, was.Path, was.Query, was.Body
+			listed.Headers = headersOf(intake.HeaderLines(was.Header))
+		}
+		response.Requests = append(response.Requests, listed)
+		response.NextPageToken = held.ID
+	}
+	return response, nil
+}
+
+// held returns what is held of a source. An empty page is the last.
+func (s *sourceService) held(ctx context.Context, source, after string, limit int) ([]rejection.HeldRequest, error) {
+	page, err := s.rejections.Held(ctx, source, after, limit)
+	if errors.Is(err, rejection.ErrID) {
+		return nil, errPageToken
+	}
+	if err != nil {
+		return nil, fmt.Errorf("held requests: %w", err)
+	}
+	return page, nil
+}
+
+func (s *sourceService) DiscardHeldRequests(ctx context.Context, r *callnormv1.DiscardHeldRequestsRequest) (*callnormv1.DiscardHeldRequestsResponse, error) {
+	response := &callnormv1.DiscardHeldRequestsResponse{}
+	for {
+		page, err := s.held(ctx, r.GetSource(), "", heldPage)
+		if err != nil {
+			return nil, err
+		}
+		for _, held := range page {
+			if err := s.release(ctx, held.ID); err != nil {
+				return nil, err
+			}
+			response.DiscardedCount++
+		}
+		if len(page) == 0 {
+			return response, nil
+		}
+	}
+}
+
+// release drops a held request. One that made room for another meanwhile is gone as well.
+func (s *sourceService) release(ctx context.Context, id string) error {
+	if err := s.rejections.Release(ctx, id); err != nil && !errors.Is(err, rejection.ErrNotFound) {
+		return fmt.Errorf("held requests: %w", err)
+	}
+	return nil
+}
+
 func (s *sourceService) VerifyHeldRequests(ctx context.Context, r *callnormv1.VerifyHeldRequestsRequest) (*callnormv1.VerifyHeldRequestsResponse, error) {
 	source, err := s.intake.Source(r.GetSource())
 	if err != nil {
@@ -173,11 +236,11 @@ func (s *sourceService) VerifyHeldRequests(ctx context.Context, r *callnormv1.Ve
 	}
 	response := &callnormv1.VerifyHeldRequestsResponse{}
 	refused := make(map[string]int64)
-	until, after := s.now().Add(verifyHeldFor), ""
+	until, after := s.now().Add(verifyHeldFor), r.GetPageToken()
 	for {
-		page, err := s.rejections.Held(ctx, source.Name, after, heldPage)
+		page, err := s.held(ctx, source.Name, after, heldPage)
 		if err != nil {
-			return nil, fmt.Errorf("held requests: %w", err)
+			return nil, err
 		}
 		for _, held := range page {
 			after = held.ID
@@ -189,8 +252,7 @@ func (s *sourceService) VerifyHeldRequests(ctx context.Context, r *callnormv1.Ve
 			break
 		}
 		if s.now().After(until) {
-			// What was taken in is held no longer, so the next call gets further; what is refused again is not worth another one.
-			response.More = response.GetAcceptedCount() > 0
+			response.NextPageToken = after
 			break
 		}
 	}
@@ -212,21 +274,22 @@ func (s *sourceService) verifyHeld(
 		return nil
 	}
 	answer, err := s.intake.Deliver(ctx, request)
-	if notVerified := (*intake.NotVerifiedError)(nil); errors.As(err, &notVerified) {
+	notVerified := (*intake.NotVerifiedError)(nil)
+	switch {
+	case errors.As(err, &notVerified):
 		refused[notVerified.Cause.String()]++
 		return nil
-	}
-	if err != nil {
+	case errors.Is(err, intake.ErrBodyTooLarge):
+		refused[callnormv1.RejectionCause_REJECTION_CAUSE_BODY_TOO_LARGE.String()]++
+		return nil
+	case err != nil:
 		return err
 	}
 	response.AcceptedCount++
 	if answer.GetDuplicate() {
 		response.DuplicateCount++
 	}
-	if err := s.rejections.Release(ctx, held.ID); err != nil {
-		return fmt.Errorf("held requests: %w", err) // It is kept; when it is verified again it is a duplicate.
-	}
-	return nil
+	return s.release(ctx, held.ID) // When that fails it is verified once more, and is a duplicate then.
 }
 
 // again makes of a held request one that comes now, with the time at which it did come. It fails for one that the source, as it is

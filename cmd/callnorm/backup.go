@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
+	"github.com/callnorm/callnorm/internal/store"
 	"github.com/callnorm/callnorm/internal/store/sqlite"
 )
 
@@ -52,5 +54,34 @@ func (c restoreCommand) Run(ctx context.Context, streams streams) error {
 		return fmt.Errorf("restore: %w", err)
 	}
 	_, _ = fmt.Fprintln(streams.out, "restored:", c.DataDir)
+	return nil
+}
+
+type checkCommand struct {
+	Path string `arg:"" optional:"" default:"${data_dir}" placeholder:"PATH" help:"A data directory, which a server may be using, or a backup (${default})."`
+}
+
+// Help shows examples.
+func (checkCommand) Help() string {
+	return `Reads every row of a store or a backup and compares it with its checksum and with what refers to it. Takes minutes for a
+million deliveries. Exits with 1 when something is broken, and names it.
+
+Examples:
+
+  callnorm check /var/lib/callnorm
+  callnorm check /backup/callnorm-2026-11-21.db`
+}
+
+// Run checks.
+func (c checkCommand) Run(ctx context.Context, streams streams) error {
+	checked, err := sqlite.Check(ctx, c.Path, func(broken error) { _, _ = fmt.Fprintln(streams.err, broken) })
+	if err != nil && !errors.Is(err, store.ErrCorrupt) {
+		return fmt.Errorf("check: %w", err)
+	}
+	_, _ = fmt.Fprintf(streams.out, "deliveries: %d, contributions: %d, outcomes: %d, revisions: %d, broken: %d\n",
+		checked.Deliveries, checked.Contributions, checked.Outcomes, checked.Entries, checked.Broken)
+	if err != nil {
+		return &incompleteError{}
+	}
 	return nil
 }

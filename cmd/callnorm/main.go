@@ -32,6 +32,7 @@ type commands struct {
 	Renormalize renormalizeCommand `cmd:"" help:"Normalize kept deliveries again, after an adapter was corrected."`
 	Backup      backupCommand      `cmd:"" help:"Write everything that is kept into one file."`
 	Restore     restoreCommand     `cmd:"" help:"Make a data directory of a backup."`
+	Check       checkCommand       `cmd:"" help:"Read every row of a store or a backup, and name what is broken."`
 	Config      configCommand      `cmd:"" help:"Check or print the configuration."`
 	Normalize   normalizeCommand   `cmd:"" help:"Normalize a payload from a file, without a server."`
 	Version     versionCommand     `cmd:"" help:"Print the version."`

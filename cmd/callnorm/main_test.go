@@ -59,6 +59,7 @@ func TestExitCodes(t *testing.T) {
 		"help of a retry":               {"", []string{"quarantine", "retry", "--help"}, 0, "Examples:", ""},
 		"help of renormalize":           {"", []string{"renormalize", "--help"}, 0, "Examples:", ""},
 		"help of backup":                {"", []string{"backup", "--help"}, 0, "Example:", ""},
+		"help of check":                 {"", []string{"check", "--help"}, 0, "Examples:", ""},
 		"help of restore":               {"", []string{"restore", "--help"}, 0, "Example:", ""},
 		"help of config print":          {"", []string{"config", "print", "--help"}, 0, "Example:", ""},
 		"help of config validate":       {"", []string{"config", "validate", "--help"}, 0, "Example:", ""},

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -84,7 +86,8 @@ type quarantineShowCommand struct {
 // Help shows examples.
 func (quarantineShowCommand) Help() string {
 	return `Prints the delivery as the HTTP request that it was, and on standard error what became of it. It holds all that the
-provider knew of the call. Headers that carried a secret are not kept.
+provider knew of the call. Headers that carried a secret are not kept, and neither is the content encoding: a signature over the
+compressed body does not fit what is printed.
 
 Examples:
 
@@ -115,21 +118,29 @@ func (c quarantineShowCommand) Run(ctx context.Context, streams streams) error {
 	return printRequest(streams.out, delivery)
 }
 
-// printRequest prints a delivery as an HTTP request.
+// printRequest prints a delivery as an HTTP request. It is kept without its content encoding.
 func printRequest(out io.Writer, delivery *callnormv1.Delivery) error {
-	target := delivery.GetPath()
-	if delivery.GetQuery() != "" {
-		target += "?" + delivery.GetQuery()
-	}
-	var head bytes.Buffer
-	fmt.Fprintf(&head, "%s %s HTTP/1.1\r\n", delivery.GetMethod(), target)
-	for _, line := range delivery.GetHeaders() {
-		fmt.Fprintf(&head, "%s: %s\r\n", line.GetName(), line.GetValue())
-	}
-	head.WriteString("\r\n")
-	head.Write(delivery.GetBody())
-	_, err := head.WriteTo(out)
+	headers := slices.DeleteFunc(slices.Clone(delivery.GetHeaders()), func(line *callnormv1.HttpHeader) bool {
+		name := http.CanonicalHeaderKey(line.GetName())
+		return name == "Content-Encoding" || name == "Content-Length"
+	})
+	_, err := out.Write(httpText(delivery.GetMethod(), delivery.GetPath(), delivery.GetQuery(), headers, delivery.GetBody()))
 	return err
+}
+
+// httpText writes an HTTP request as it stands in a file.
+func httpText(method, path, query string, headers []*callnormv1.HttpHeader, body []byte) []byte {
+	if query != "" {
+		path += "?" + query
+	}
+	var text bytes.Buffer
+	fmt.Fprintf(&text, "%s %s HTTP/1.1\r\n", method, path)
+	for _, line := range headers {
+		fmt.Fprintf(&text, "%s: %s\r\n", line.GetName(), line.GetValue())
+	}
+	text.WriteString("\r\n")
+	text.Write(body)
+	return text.Bytes()
 }
 
 type quarantineRetryCommand struct {

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/callnorm/callnorm/adapters"
-	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
 	"github.com/callnorm/callnorm/internal/intake"
 	"github.com/callnorm/callnorm/server"
 	"github.com/callnorm/callnorm/server/bounds"
@@ -28,6 +27,8 @@ type verifyCommand struct {
 	Request string    `placeholder:"FILE" help:"A saved HTTP request, or - for standard input." xor:"what" required:""`
 	At      time.Time `placeholder:"TIME" help:"When the request was received, as 2026-11-21T14:02:00Z (now)."`
 	Held    bool      `help:"Have the server verify the requests of this source again that it refused and held." xor:"what" required:""`
+	Save    string    `placeholder:"DIR" help:"With --held: only write them into files there, one each, for --request."`
+	Discard bool      `help:"With --held: drop them."`
 }
 
 // Help shows examples.
@@ -37,19 +38,24 @@ makes of that, and what probably is wrong. What it prints holds the body and val
 The file holds the request line, the header, an empty line and the body as it is; callnorm quarantine show and most proxies
 write one. Exits with 0 when the request is genuine, with 1 otherwise.
 
-With --held, a running server verifies refused requests again, with its secrets of now, and takes in those that pass.
+With --held, a running server verifies refused requests again, with its secrets of now, and takes in those that pass. What it
+holds can also be saved, to be explained, or be dropped. Beyond loopback this takes the token of a reader who may operate.
 
 Examples:
 
   callnorm verify --config callnorm.yaml --source sales-calls --request saved.http
   callnorm verify --config callnorm.yaml --source sales-calls --request saved.http --at 2026-11-21T14:02:00Z
-  callnorm verify --held --source sales-calls`
+  callnorm verify --held --source sales-calls
+  callnorm verify --held --source sales-calls --save refused`
 }
 
 // Run explains, or verifies again.
 func (c verifyCommand) Run(ctx context.Context, set *adapters.Set, streams streams) error {
-	if c.Held {
+	switch {
+	case c.Held:
 		return c.held(ctx, streams)
+	case c.Save != "" || c.Discard:
+		return usagef("--save and --discard belong to --held")
 	}
 	loaded, err := configuration{Config: c.Config}.load(set)
 	if err != nil {
@@ -128,37 +134,4 @@ func (c verifyCommand) saved(ctx context.Context, source intake.Source, stdin io
 		}
 	}
 	return request, nil
-}
-
-// held has the server verify what it holds.
-func (c verifyCommand) held(ctx context.Context, streams streams) error {
-	conn, err := c.dial()
-	if err != nil {
-		return err
-	}
-	defer func() { _ = conn.Close() }()
-	client := callnormv1.NewSourceServiceClient(conn)
-	var accepted, duplicates int64
-	for {
-		response, err := client.VerifyHeldRequests(ctx, &callnormv1.VerifyHeldRequestsRequest{Source: c.Source})
-		if err != nil {
-			return err
-		}
-		accepted += response.GetAcceptedCount()
-		duplicates += response.GetDuplicateCount()
-		if response.GetMore() {
-			continue
-		}
-		_, _ = fmt.Fprintf(streams.out, "taken in: %d, of them kept before: %d\n", accepted, duplicates)
-		for _, still := range response.GetRejections() {
-			_, _ = fmt.Fprintf(streams.out, "still refused, %s: %d\n", word(still.GetCause(), "REJECTION_CAUSE_"), still.GetCount())
-		}
-		if unreadable := response.GetUnreadableCount(); unreadable > 0 {
-			_, _ = fmt.Fprintf(streams.out, "not decrypted, since the hold key is another: %d\n", unreadable)
-		}
-		if len(response.GetRejections()) > 0 || response.GetUnreadableCount() > 0 {
-			return &incompleteError{}
-		}
-		return nil
-	}
 }

@@ -27,6 +27,10 @@ var (
 	ErrAdapterNotFound = errors.New("no such adapter")
 	ErrNoAdapter       = errors.New("nothing names one adapter")
 	ErrBodyTooLarge    = errors.New("body is larger than the source permits")
+	// ErrSourceGone says that a delivery's source is not configured any more.
+	ErrSourceGone = errors.New("the source of the delivery is not configured any more; configure it again, with enabled: false if nothing should come in")
+	// ErrFailsNow says that callnorm fails on what it could read before.
+	ErrFailsNow = errors.New("callnorm failed on what it could read before; the delivery is left as it was")
 	// ErrNotKept says that the delivery may not have been kept and has to be sent again.
 	ErrNotKept = errors.New("delivery could not be kept")
 )
@@ -136,14 +140,20 @@ func (in *Intake) Deliver(ctx context.Context, request Request) (*callnormv1.Ing
 		in.Refuse(request, callnormv1.RejectionCause_REJECTION_CAUSE_BODY_TOO_LARGE)
 		return nil, fmt.Errorf("%w: %d bytes, %q takes %d", ErrBodyTooLarge, size, door.Name, door.MaxBody)
 	}
+	// Providers wait for 5 seconds and more, for all of it.
+	ctx, cancel := context.WithTimeout(ctx, answerIn)
+	defer cancel()
 	proof, err := in.verify(door, request)
 	if err != nil {
 		return nil, err
 	}
-	if err := door.admit(in.Now()); err != nil && !request.Held {
-		in.Refuse(request, callnormv1.RejectionCause_REJECTION_CAUSE_RATE)
-		return nil, err
+	if !request.Held {
+		if err := door.admit(in.Now()); err != nil {
+			in.Refuse(request, callnormv1.RejectionCause_REJECTION_CAUSE_RATE)
+			return nil, err
+		}
 	}
+	in.Rejections.Accept(door.Name, proof.secret)
 	path := request.Path
 	if request.KeptPath != "" {
 		path = request.KeptPath
@@ -155,16 +165,13 @@ func (in *Intake) Deliver(ctx context.Context, request Request) (*callnormv1.Ing
 		Body: request.Body, ReceiveTime: request.ReceiveTime, VerifiedBy: proof.by, Signed: proof.signed,
 	}
 	meaning := in.understand(door.Source, in.Store.DeliveryID(key), delivery, request.Header)
-
-	ctx, cancel := context.WithTimeout(ctx, answerIn)
-	defer cancel()
 	receipt, err := meaning.keep(callnormv1.RevisionCause_REVISION_CAUSE_DELIVERY,
 		func(contributions []store.Contribution, fold store.Fold) (store.Receipt, error) {
 			var err error
 			if delivery.State, delivery.Report, err = meaning.summary(); err != nil {
 				return store.Receipt{}, err
 			}
-			delivery.Waiting = waiting(delivery.State)
+			delivery.Waiting = Waiting(delivery.State)
 			return in.Store.Append(ctx, delivery, contributions, fold)
 		})
 	if err != nil {

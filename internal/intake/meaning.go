@@ -267,8 +267,8 @@ func (m *meaning) summary() (state int32, report []byte, err error) {
 	return int32(m.report.GetState()), report, nil
 }
 
-// waiting tells whether something of a delivery in this state waits in quarantine.
-func waiting(state int32) bool {
+// Waiting tells whether something of a delivery in this state waits in quarantine.
+func Waiting(state int32) bool {
 	switch callnormv1.DeliveryState(state) {
 	case callnormv1.DeliveryState_DELIVERY_STATE_QUARANTINED, callnormv1.DeliveryState_DELIVERY_STATE_PARTLY_QUARANTINED:
 		return true

@@ -134,6 +134,49 @@ func TestRenormalizing(t *testing.T) {
 	}
 }
 
+// TestRenormalizingTakesNothingBack has callnorm fail on what it could read before.
+func TestRenormalizingTakesNothingBack(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		after stub
+		gone  bool
+		err   error
+	}{
+		"an adapter that panics": {func(adapters.Delivery) (adapters.Result, error) { panic("personal") }, false, intake.ErrFailsNow},
+		"an outcome that is no valid message": {func(d adapters.Delivery) (adapters.Result, error) {
+			result, err := about("c", "busy")(d)
+			result.Outcomes[0].Call.StatusRaw = "\xff"
+			return result, err
+		}, false, intake.ErrFailsNow},
+		"a source that is gone": {about("c", "busy"), true, intake.ErrSourceGone},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			adapter, kept := &versioned{about("c", "bussy"), "1"}, open(t)
+			set, err := adapters.NewSet(adapter)
+			if err != nil {
+				t.Fatal(err)
+			}
+			in := intake.New(intake.Settings{Adapters: set, Store: kept, Rejections: book(t), Observer: nobody{}, Now: time.Now},
+				[]intake.Source{{Name: "door", Adapter: adapter, Provider: "stub", Group: "calls", MaxBody: 1 << 20}})
+			deliver(t, in, "body")
+			before, _ := read(t, kept, "c")
+			adapter.stub = test.after
+			if test.gone {
+				in.Reload(nil)
+			}
+			id := kept.DeliveryID(store.NewDeliveryKey("door", "POST", "/v1/webhooks/door", "", []byte("body")))
+			if _, err := in.Renormalize(t.Context(), id); !errors.Is(err, test.err) {
+				t.Errorf("%v", err)
+			}
+			if after, _ := read(t, kept, "c"); !proto.Equal(before, after) {
+				t.Errorf("%v became %v", before, after)
+			}
+		})
+	}
+}
+
 func TestRenormalizingWhatIsNotThere(t *testing.T) {
 	t.Parallel()
 	if _, err := newIntake(t, says, open(t)).Renormalize(t.Context(), store.DeliveryID{}); !errors.Is(err, store.ErrNotFound) {

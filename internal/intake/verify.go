@@ -17,6 +17,8 @@ import (
 type proof struct {
 	by     string
 	signed []string
+	// secret is the one that matched, if there are any.
+	secret rejection.Fingerprint
 	// isSecret tells which headers hold a secret. It may be nil.
 	isSecret func(header string) bool
 }
@@ -24,7 +26,6 @@ type proof struct {
 // verify proves where a request comes from, or refuses it.
 func (in *Intake) verify(d *door, request Request) (proof, error) {
 	if d.Verifier == nil {
-		in.Rejections.Accept(d.Name, "")
 		return proof{}, nil
 	}
 	signed := request.signed()
@@ -45,12 +46,11 @@ func (in *Intake) verify(d *door, request Request) (proof, error) {
 		in.Refuse(request, cause)
 		return proof{}, &NotVerifiedError{Cause: cause, refusal: refusal}
 	}
-	fingerprint := rejection.Fingerprint("")
+	proved := proof{by: d.Verifier.Name(), signed: d.Verifier.Signed(), isSecret: d.Verifier.IsSecretHeader}
 	if secret < len(d.fingerprints) {
-		fingerprint = d.fingerprints[secret]
+		proved.secret = d.fingerprints[secret]
 	}
-	in.Rejections.Accept(d.Name, fingerprint)
-	return proof{by: d.Verifier.Name(), signed: d.Verifier.Signed(), isSecret: d.Verifier.IsSecretHeader}, nil
+	return proved, nil
 }
 
 // signed returns what a signature may cover.
@@ -135,13 +135,20 @@ const redacted = "[redacted]"
 
 // headerLines returns a header as it is kept: without secrets, which nobody needs after the verification.
 func headerLines(header http.Header, isSecret func(string) bool) []store.HeaderLine {
+	lines := HeaderLines(header)
+	for i, line := range lines {
+		if slices.Contains(alwaysSecret, line.Name) || isSecret != nil && isSecret(line.Name) {
+			lines[i].Value = redacted
+		}
+	}
+	return lines
+}
+
+// HeaderLines returns a header as lines, in the order of their names.
+func HeaderLines(header http.Header) []store.HeaderLine {
 	lines := make([]store.HeaderLine, 0, len(header))
 	for name, values := range header {
-		hidden := slices.Contains(alwaysSecret, name) || isSecret != nil && isSecret(name)
 		for _, value := range values {
-			if hidden {
-				value = redacted
-			}
 			lines = append(lines, store.HeaderLine{Name: name, Value: value})
 		}
 	}

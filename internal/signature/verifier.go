@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -93,19 +92,6 @@ func CoverBody(parts []string) bool {
 // IsCredential tells whether the secret itself is sent: that proves the sender and signs nothing.
 func (v *Verifier) IsCredential() bool { return v.settings.credential() }
 
-// SecretHeaders returns the canonical names of headers whose values are secrets and must not be stored. Other spellings of them
-// count as well: IsSecretHeader knows.
-func (v *Verifier) SecretHeaders() []string {
-	if !v.settings.credential() {
-		return nil
-	}
-	names := make([]string, 0, len(v.settings.Headers))
-	for _, name := range v.settings.Headers {
-		names = append(names, http.CanonicalHeaderKey(name))
-	}
-	return names
-}
-
 // IsSecretHeader tells whether the value of a header is a secret and must not be stored.
 func (v *Verifier) IsSecretHeader(name string) bool {
 	return v.settings.credential() && named(v.settings.Headers, name)
@@ -113,11 +99,6 @@ func (v *Verifier) IsSecretHeader(name string) bool {
 
 // UsesPathToken tells whether the path holds the secret.
 func (v *Verifier) UsesPathToken() bool { return v.settings.Scheme == SchemePathToken }
-
-// UsesURL tells whether the public URL is signed.
-func (v *Verifier) UsesURL() bool {
-	return v.settings.Scheme == SchemeTwilio || slices.Contains(v.Signed(), pieceURL)
-}
 
 // Verify returns the index of the secret, or public key, that proves the request. The error is a *Refusal.
 func (v *Verifier) Verify(r Request) (int, error) {

@@ -6,6 +6,8 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"sync/atomic"
 	"time"
@@ -31,7 +33,21 @@ type loaded struct {
 	clientCAs *x509.CertPool // trusts nobody if there is no file
 }
 
-// LoadTLS reads the files.
+// FileError is what is wrong with one of the files.
+type FileError struct {
+	// Path is the file's, as Files has it. A key that does not fit is the certificate's error.
+	Path string
+	// Err tells what is wrong, without the path.
+	Err error
+}
+
+// Error returns PATH: WHAT.
+func (e *FileError) Error() string { return e.Path + ": " + e.Err.Error() }
+
+// Unwrap returns what is wrong.
+func (e *FileError) Unwrap() error { return e.Err }
+
+// LoadTLS reads the files. The error joins a *FileError for each that is wrong.
 func LoadTLS(files Files) (*Certificates, error) {
 	c := &Certificates{files: files}
 	if err := c.Reload(); err != nil {
@@ -41,17 +57,15 @@ func LoadTLS(files Files) (*Certificates, error) {
 }
 
 // Reload reads the files again. Connections made from now on use what is in them; open ones are left alone. If anything is wrong
-// with a file, what was read before stays.
+// with a file, what was read before stays; the error is like that of LoadTLS.
 func (c *Certificates) Reload() error {
-	next := &loaded{clientCAs: x509.NewCertPool()}
-	var err error
-	if next.server, err = readPair(c.files.Cert, c.files.Key); err != nil {
-		return err
-	}
+	server, err := readPair(c.files.Cert, c.files.Key)
+	next := &loaded{server: server, clientCAs: x509.NewCertPool()}
 	if c.files.ClientCA != "" {
-		if err := addCAs(next.clientCAs, c.files.ClientCA); err != nil {
-			return err
-		}
+		err = errors.Join(err, addCAs(next.clientCAs, c.files.ClientCA))
+	}
+	if err != nil {
+		return err
 	}
 	c.current.Store(next)
 	return nil
@@ -85,29 +99,26 @@ func (c *Certificates) Config(clients tls.ClientAuthType) *tls.Config {
 
 // readPair reads a certificate and its key.
 func readPair(certFile, keyFile string) (tls.Certificate, error) {
-	certText, err := os.ReadFile(certFile)
-	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("certificate: %w", err)
-	}
-	keyText, err := os.ReadFile(keyFile)
-	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("key: %w", err)
+	certText, certErr := read(certFile)
+	keyText, keyErr := read(keyFile)
+	if err := errors.Join(certErr, keyErr); err != nil {
+		return tls.Certificate{}, err
 	}
 	pair, err := tls.X509KeyPair(certText, keyText)
 	if err != nil {
-		return tls.Certificate{}, fmt.Errorf("certificate %s with key %s: %w", certFile, keyFile, err)
+		return tls.Certificate{}, &FileError{certFile, fmt.Errorf("cannot be used with the key %s: %w", keyFile, err)}
 	}
 	if err := valid(pair.Leaf); err != nil {
-		return tls.Certificate{}, fmt.Errorf("certificate %s: %w", certFile, err)
+		return tls.Certificate{}, &FileError{certFile, err}
 	}
 	return pair, nil
 }
 
 // addCAs adds the certificates of a file. One of them has to be valid; while one replaces another, both are in the file.
 func addCAs(pool *x509.CertPool, file string) error {
-	text, err := os.ReadFile(file)
+	text, err := read(file)
 	if err != nil {
-		return fmt.Errorf("client CA: %w", err)
+		return err
 	}
 	invalid := errors.New("there is no certificate in it")
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
@@ -116,7 +127,7 @@ func addCAs(pool *x509.CertPool, file string) error {
 		}
 		authority, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return fmt.Errorf("client CA %s: %w", file, err)
+			return &FileError{file, err}
 		}
 		pool.AddCert(authority)
 		if invalid != nil {
@@ -124,18 +135,44 @@ func addCAs(pool *x509.CertPool, file string) error {
 		}
 	}
 	if invalid != nil {
-		return fmt.Errorf("client CA %s: %w", file, invalid)
+		return &FileError{file, invalid}
 	}
 	return nil
+}
+
+// read reads a file.
+func read(path string) ([]byte, error) {
+	const most = 1 << 20 // bytes: a configuration may name a file without end
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, &FileError{path, bare(err)}
+	}
+	defer func() { _ = file.Close() }()
+	text, err := io.ReadAll(io.LimitReader(file, most+1))
+	switch {
+	case err != nil:
+		return nil, &FileError{path, bare(err)}
+	case len(text) > most:
+		return nil, &FileError{path, errors.New("is too long")}
+	}
+	return text, nil
+}
+
+// bare is what went wrong with a file, without its path.
+func bare(err error) error {
+	if failed, ok := errors.AsType[*fs.PathError](err); ok {
+		return failed.Err
+	}
+	return err
 }
 
 // valid tells whether a certificate is valid now.
 func valid(certificate *x509.Certificate) error {
 	switch now := time.Now(); {
 	case now.After(certificate.NotAfter):
-		return fmt.Errorf("it expired at %s", certificate.NotAfter.UTC().Format(time.RFC3339))
+		return fmt.Errorf("the certificate expired at %s", certificate.NotAfter.UTC().Format(time.RFC3339))
 	case now.Before(certificate.NotBefore):
-		return fmt.Errorf("it is not valid before %s", certificate.NotBefore.UTC().Format(time.RFC3339))
+		return fmt.Errorf("the certificate is not valid before %s", certificate.NotBefore.UTC().Format(time.RFC3339))
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -48,6 +49,14 @@ func TestLoadTLS(t *testing.T) {
 		"a certificate of the future": {func(t *testing.T, files *access.Files) {
 			issuer.server(t, *files, &x509.Certificate{NotBefore: time.Now().Add(time.Hour), NotAfter: time.Now().Add(2 * time.Hour)})
 		}, []string{"server.crt", "not valid before"}},
+		"a certificate without end": {func(_ *testing.T, files *access.Files) { files.Cert = "/dev/zero" }, []string{"/dev/zero", "too long"}},
+		"everything at once": {func(_ *testing.T, files *access.Files) {
+			_, _, _ = os.Remove(files.Cert), os.Remove(files.Key), os.Remove(files.ClientCA)
+		}, []string{"server.crt", "server.key", "clients.crt"}},
+		"a certificate and a client CA": {func(t *testing.T, files *access.Files) {
+			issuer.server(t, *files, &x509.Certificate{NotAfter: time.Now().Add(-time.Hour)})
+			write(t, files.ClientCA, nil)
+		}, []string{"server.crt", "expired", "clients.crt", "no certificate"}},
 		"an empty certificate": {func(t *testing.T, files *access.Files) { write(t, files.Cert, nil) }, []string{"server.crt"}},
 		"an empty client CA":   {func(t *testing.T, files *access.Files) { write(t, files.ClientCA, nil) }, []string{"clients.crt", "no certificate"}},
 		"a broken client CA": {func(t *testing.T, files *access.Files) {
@@ -71,6 +80,10 @@ func TestLoadTLS(t *testing.T) {
 				if !strings.Contains(err.Error(), part) {
 					t.Errorf("%q is not in %q", part, err)
 				}
+			}
+			failed, ok := errors.AsType[*access.FileError](err)
+			if err != nil && (!ok || !slices.Contains([]string{files.Cert, files.Key, files.ClientCA}, failed.Path)) {
+				t.Errorf("it does not tell the file: %v", err)
 			}
 		})
 	}

@@ -145,3 +145,12 @@ func (b *Budget) grantLocked() {
 		}
 	}
 }
+
+// Reserve takes room for something that is in memory already, until release is called. It waits as a body does.
+func (b *Budget) Reserve(ctx context.Context, size int64) (release func(), err error) {
+	c := &claim{budget: b}
+	if err := c.grow(ctx, size); err != nil {
+		return nil, err
+	}
+	return c.release, nil
+}

@@ -53,7 +53,8 @@ type Config struct {
 	effective *document
 }
 
-// TLS names files in PEM, as absolute paths. CertFile and KeyFile are set together; both fit each other when they are checked.
+// TLS names files in PEM, as absolute paths. CertFile and KeyFile are set together. When it was checked, access.LoadTLS
+// took them.
 type TLS struct {
 	CertFile, KeyFile string
 	// ClientCAFile signs the certificates of readers. It may be empty.
@@ -66,8 +67,6 @@ type Source struct {
 
 	// Unverified says that deliveries are taken without proof of where they come from. Then there is no Verifier.
 	Unverified bool
-	// PublicURL is the address under which the provider reaches the door, without a path. Often empty.
-	PublicURL string
 }
 
 // IsName tells whether a text can name a source, a provider or a reader.

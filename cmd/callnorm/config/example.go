@@ -6,9 +6,10 @@ public_addr: 0.0.0.0:8443               # webhooks and liveness, nothing else
 http_addr: 127.0.0.1:8080               # everything: REST, metrics, readiness
 grpc_addr: 127.0.0.1:9090
 data_dir: /var/lib/callnorm
-public_url: https://hooks.example.com   # for providers that sign the URL
+public_url: https://hooks.example.com   # for providers that sign the URL; with the part of the path that a proxy removes
 # tls: {cert_file: server.pem, key_file: server.key, client_ca_file: readers-ca.pem}   # then all three speak TLS
 # trusted_proxies: [10.0.0.0/8]         # whose forwarded headers are believed
+# The connections are those of each listener.
 limits: {connections: 4096, connections_per_address: 1024, inflight_bytes: 64MiB, read_timeout: 30s, min_pace: 1KiB}
 hold_key: {file: hold.key}              # made by: openssl rand -base64 32 > hold.key
 

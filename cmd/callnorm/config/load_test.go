@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io/fs"
+	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -21,10 +22,13 @@ import (
 	"github.com/callnorm/callnorm/server"
 	"github.com/callnorm/callnorm/server/access"
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 // same compares configurations as wholes, but for the keys of verifiers, which hold functions, and for warnings, which tell lines.
+// An empty list is as good as none.
 var same = cmp.Options{
+	cmpopts.EquateEmpty(),
 	cmp.Exporter(func(reflect.Type) bool { return true }),
 	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
 	cmp.FilterPath(func(path cmp.Path) bool {
@@ -133,7 +137,24 @@ func TestLoad(t *testing.T) {
 		"a public URL is the sources' default": {
 			text: "public_url: https://a.example.com/\nsources: [{name: a, adapter: bare, unverified: true}, {name: b, adapter: bare, unverified: true, public_url: https://b.example.com}]",
 			check: func(t *testing.T, config *Config) {
-				expect(t, config.Sources[0].PublicURL+" "+config.Sources[1].PublicURL, "https://a.example.com https://b.example.com")
+				expect(t, config.effective.Sources[0].PublicURL+" "+config.effective.Sources[1].PublicURL, "https://a.example.com/ https://b.example.com")
+			},
+		},
+		"a public URL has the part of the path that a proxy removes": {
+			text: "public_url: https://a.example.com/calls/\nsources: [{name: a, adapter: bare, verification: {scheme: twilio, secret: {file: a.secret}}}]",
+			check: func(t *testing.T, config *Config) {
+				platform, err := signature.New(signature.Settings{Scheme: signature.SchemeTwilio, PublicURL: "https://a.example.com"}, config.Sources[0].Secrets)
+				if err != nil {
+					t.Fatal(err)
+				}
+				request, err := platform.Sign(signature.Request{Method: http.MethodPost, Path: "/calls/v1/webhooks/a", Header: make(http.Header)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				request.Path = "/v1/webhooks/a"
+				if _, err := config.Sources[0].Verifier.Verify(request); err != nil {
+					t.Error(err)
+				}
 			},
 		},
 		"hold is a switch or two bounds": {
@@ -159,6 +180,13 @@ func TestLoad(t *testing.T) {
 				expect(t, config.Readers[0].Roles[0], access.RoleRead)
 				expect(t, len(config.Warnings), 1)
 				expect(t, strings.Contains(config.Warnings[0], "without tls"), true)
+			},
+		},
+		"loopback has many names": {
+			text: `{http_addr: "LocalHost:8080", grpc_addr: "[::ffff:127.0.0.1]:9090"}`,
+			check: func(t *testing.T, config *Config) {
+				expect(t, len(config.Sources), 4)
+				expect(t, len(config.Warnings), 0)
 			},
 		},
 		"proxies are addresses and networks": {

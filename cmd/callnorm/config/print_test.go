@@ -71,7 +71,7 @@ func drawDocument(t *rapid.T) *document {
 		Readers:        []*reader{{Name: "crm", Tokens: []*reference{{Env: "OTHER_TOKEN"}}}},
 		TrustedProxies: rapid.SliceOf(rapid.SampledFrom([]string{"10.0.0.0/8", "::1", "192.0.2.7"})).Draw(t, "proxies"),
 		DataDir:        word.Draw(t, "data_dir"),
-		PublicURL:      rapid.SampledFrom([]string{"", "https://hooks.example.com", "http://[::1]:8080/"}).Draw(t, "url"),
+		PublicURL:      rapid.SampledFrom([]string{"", "https://hooks.example.com", "http://[::1]:8080/", "https://hooks.example.com/a \"b\""}).Draw(t, "url"),
 	}
 	if flag("limits") {
 		doc.Limits = limits{
@@ -190,6 +190,8 @@ func FuzzLoad(f *testing.F) {
 		f.Add(string(text))
 	}
 	f.Add(Example)
+	f.Add("trusted_proxies: []")
+	f.Add("{public_url: https://hooks.example.com/calls/, tls: {cert_file: /dev/zero, key_file: /dev/null, client_ca_file: .}}")
 	f.Add("sources: [{name: a, adapter: alpha, hold: false, verification: {secret: {env: SALES_SECRET}}}]")
 	set := fakes(f)
 	f.Fuzz(func(t *testing.T, text string) {

@@ -1,11 +1,9 @@
 package config
 
 import (
-	"crypto/tls"
-	"crypto/x509"
+	"errors"
 	"net"
 	"net/netip"
-	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -68,7 +66,7 @@ func (l *load) addresses(doc *document) (local bool) {
 			}
 		}
 		before = append(before, listener{host, port, l.places[field].path})
-		if loopback(host) {
+		if near, err := access.IsLoopback(*field); err == nil && near {
 			continue
 		}
 		local = false
@@ -82,51 +80,38 @@ func (l *load) addresses(doc *document) (local bool) {
 	return local
 }
 
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
 func everywhere(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "" || ip != nil && ip.IsUnspecified()
 }
 
-// tls checks the files for all listeners.
+// tls checks the files for all listeners as the server will.
 func (l *load) tls(files *tlsFiles) TLS {
 	if files == nil || l.wrong(files) {
 		return TLS{}
 	}
-	for _, file := range []*string{&files.CertFile, &files.KeyFile, &files.ClientCAFile} {
+	fields := []*string{&files.CertFile, &files.KeyFile, &files.ClientCAFile}
+	for _, file := range fields {
 		*file = l.absolute(*file)
 	}
-	cert, ok := l.pem(&files.CertFile)
-	key, both := l.pem(&files.KeyFile)
-	if ok && both {
-		if _, err := tls.X509KeyPair(cert, key); err != nil {
-			l.problemf(&files.CertFile, "cannot be used with its key: %v", err)
-		}
-		l.guarded(&files.KeyFile)
-	}
-	if files.ClientCAFile != "" {
-		if roots, ok := l.pem(&files.ClientCAFile); ok && !x509.NewCertPool().AppendCertsFromPEM(roots) {
-			l.problemf(&files.ClientCAFile, "%s holds no certificate", printable(files.ClientCAFile))
+	for _, needed := range fields[:2] {
+		if *needed == "" {
+			l.rejectf(needed, "is missing")
 		}
 	}
+	_, err := access.LoadTLS(access.Files{Cert: files.CertFile, Key: files.KeyFile, ClientCA: files.ClientCAFile})
+	for _, err := range leaves(err) {
+		at, text := any(files), err.Error()
+		if failed, ok := errors.AsType[*access.FileError](err); ok {
+			text = printable(failed.Path) + ": " + failed.Err.Error()
+			if i := slices.IndexFunc(fields, func(field *string) bool { return *field == failed.Path }); i >= 0 {
+				at = fields[i]
+			}
+		}
+		l.problemf(at, "%s", text)
+	}
+	l.guarded(&files.KeyFile)
 	return TLS{CertFile: files.CertFile, KeyFile: files.KeyFile, ClientCAFile: files.ClientCAFile}
-}
-
-// pem reads a file of certificates or keys.
-func (l *load) pem(name *string) (text []byte, ok bool) {
-	if *name == "" {
-		l.problemf(name, "is missing")
-		return nil, false
-	}
-	text, err := readFile(*name, maxFile)
-	if err != nil {
-		l.problemf(name, "%s: %v", printable(*name), cause(err))
-	}
-	return text, err == nil
 }
 
 // proxies reads networks, and addresses as networks of one.
@@ -156,24 +141,14 @@ func (l *load) proxies(list []string) []netip.Prefix {
 // unknownURL stands for a URL that is missing or wrong, to see what else is.
 const unknownURL = "https://hooks.invalid"
 
-// publicURL checks an address under which a platform reaches the doors. It loses the slash at its end.
+// publicURL checks an address under which a platform reaches the doors as every verifier would, whether there is one or not.
 func (l *load) publicURL(field *string) {
-	if l.wrong(field) {
-		*field = unknownURL
-	}
-	if *field == "" {
-		return
-	}
-	address, err := url.Parse(*field)
-	switch {
-	case err != nil || address.Host == "" || address.Scheme != "https" && address.Scheme != "http":
-		l.rejectf(field, "takes a URL, like https://hooks.example.com")
-	case address.User != nil:
-		l.rejectf(field, "takes no user and no password")
-	case strings.Trim(address.Path, "/") != "" || strings.ContainsAny(*field, "?#"):
-		l.rejectf(field, "takes scheme and host alone: the path is the door's")
-	default:
-		*field = strings.TrimRight(*field, "/")
+	const anySecret = "0123456789abcdef"
+	if *field != "" {
+		_, err := signature.New(signature.Settings{Scheme: signature.SchemeTwilio, PublicURL: *field}, []signature.Secret{anySecret})
+		for _, text := range each(err) {
+			l.rejectf(field, "%s", strings.TrimPrefix(text, "the public URL "))
+		}
 	}
 	if l.wrong(field) {
 		*field = unknownURL

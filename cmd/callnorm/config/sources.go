@@ -85,7 +85,7 @@ func (l *load) source(doc *document, index int) (Source, bool) {
 	source := Source{Source: intake.Source{
 		Name: configured.Name, Adapter: adapter, Provider: configured.Provider, Event: configured.Event, Group: configured.Group,
 		MaxBody: int64(configured.MaxBodyBytes), Disabled: !configured.Enabled, Hold: l.hold(doc, configured),
-	}, Unverified: configured.Unverified, PublicURL: configured.PublicURL}
+	}, Unverified: configured.Unverified}
 	if configured.Rate != nil {
 		if source.Rate = l.rate(configured.Rate); source.Rate.PerSecond == 0 && !l.has(&configured.Rate.PerSecond) {
 			l.problemf(&configured.Rate.PerSecond, "is missing")
@@ -192,18 +192,27 @@ func (l *load) judge(written *verification, settings signature.Settings, list []
 	}
 }
 
-// each takes joined errors apart.
+// each returns what each of joined errors says.
 func each(err error) []string {
+	var list []string
+	for _, err := range leaves(err) {
+		list = append(list, err.Error())
+	}
+	return list
+}
+
+// leaves takes joined errors apart.
+func leaves(err error) []error {
 	if err == nil {
 		return nil
 	}
 	several, ok := err.(interface{ Unwrap() []error })
 	if !ok {
-		return []string{err.Error()}
+		return []error{err}
 	}
-	var list []string
+	var list []error
 	for _, err := range several.Unwrap() {
-		list = append(list, each(err)...)
+		list = append(list, leaves(err)...)
 	}
 	return list
 }

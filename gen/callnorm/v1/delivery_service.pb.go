@@ -231,7 +231,9 @@ type DeliveryFilter struct {
 	// Passes deliveries of these sources.
 	Sources []string `protobuf:"bytes,2,rep,name=sources,proto3" json:"sources,omitempty"`
 	// Passes deliveries that these adapters read.
-	Adapters      []string `protobuf:"bytes,3,rep,name=adapters,proto3" json:"adapters,omitempty"`
+	Adapters []string `protobuf:"bytes,3,rep,name=adapters,proto3" json:"adapters,omitempty"`
+	// Passes deliveries in these states.
+	States        []DeliveryState `protobuf:"varint,4,rep,packed,name=states,proto3,enum=callnorm.v1.DeliveryState" json:"states,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -283,6 +285,13 @@ func (x *DeliveryFilter) GetSources() []string {
 func (x *DeliveryFilter) GetAdapters() []string {
 	if x != nil {
 		return x.Adapters
+	}
+	return nil
+}
+
+func (x *DeliveryFilter) GetStates() []DeliveryState {
+	if x != nil {
+		return x.States
 	}
 	return nil
 }
@@ -728,7 +737,7 @@ type RenormalizeDeliveriesResponse struct {
 	QuarantinedCount int64 `protobuf:"varint,2,opt,name=quarantined_count,json=quarantinedCount,proto3" json:"quarantined_count,omitempty"`
 	// Counts the revisions that were made.
 	RevisionCount int64 `protobuf:"varint,3,opt,name=revision_count,json=revisionCount,proto3" json:"revision_count,omitempty"`
-	// Counts those that could not be normalized again for a reason of the server's; its log tells more. They are as they were.
+	// Counts those that could not be normalized again, as NOT_RENORMALIZED tells; the log names them. They are as they were.
 	FailedCount int64 `protobuf:"varint,4,opt,name=failed_count,json=failedCount,proto3" json:"failed_count,omitempty"`
 	// Leads on from here.
 	PageToken string `protobuf:"bytes,5,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
@@ -838,11 +847,12 @@ const file_callnorm_v1_delivery_service_proto_rawDesc = "" +
 	"\aheaders\x18\x17 \x03(\v2\x17.callnorm.v1.HttpHeaderB\x03\xe0A\x03R\aheaders\x12\x17\n" +
 	"\x04body\x18\x18 \x01(\fB\x03\xe0A\x03R\x04body:G\xeaAD\n" +
 	"\x15callnorm.dev/Delivery\x12\x15deliveries/{delivery}*\n" +
-	"deliveries2\bdelivery\"|\n" +
+	"deliveries2\bdelivery\"\xc1\x01\n" +
 	"\x0eDeliveryFilter\x12 \n" +
 	"\vquarantined\x18\x01 \x01(\bR\vquarantined\x12\"\n" +
 	"\asources\x18\x02 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10dR\asources\x12$\n" +
-	"\badapters\x18\x03 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10dR\badapters\"\x9d\x01\n" +
+	"\badapters\x18\x03 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10dR\badapters\x12C\n" +
+	"\x06states\x18\x04 \x03(\x0e2\x1a.callnorm.v1.DeliveryStateB\x0f\xbaH\f\x92\x01\t\x10d\"\x05\x82\x01\x02\x10\x01R\x06states\"\x9d\x01\n" +
 	"\x15ListDeliveriesRequest\x123\n" +
 	"\x06filter\x18\x01 \x01(\v2\x1b.callnorm.v1.DeliveryFilterR\x06filter\x12'\n" +
 	"\tpage_size\x18\x02 \x01(\x05B\n" +
@@ -925,25 +935,26 @@ var file_callnorm_v1_delivery_service_proto_depIdxs = []int32{
 	13, // 2: callnorm.v1.Delivery.faults:type_name -> callnorm.v1.Fault
 	14, // 3: callnorm.v1.Delivery.notices:type_name -> callnorm.v1.Notice
 	15, // 4: callnorm.v1.Delivery.headers:type_name -> callnorm.v1.HttpHeader
-	1,  // 5: callnorm.v1.ListDeliveriesRequest.filter:type_name -> callnorm.v1.DeliveryFilter
-	0,  // 6: callnorm.v1.ListDeliveriesResponse.deliveries:type_name -> callnorm.v1.Delivery
-	0,  // 7: callnorm.v1.GetDeliveryResponse.delivery:type_name -> callnorm.v1.Delivery
-	0,  // 8: callnorm.v1.RenormalizeDeliveryResponse.delivery:type_name -> callnorm.v1.Delivery
-	8,  // 9: callnorm.v1.RenormalizeDeliveryResponse.outcomes:type_name -> callnorm.v1.RenormalizedOutcome
-	1,  // 10: callnorm.v1.RenormalizeDeliveriesRequest.filter:type_name -> callnorm.v1.DeliveryFilter
-	2,  // 11: callnorm.v1.DeliveryService.ListDeliveries:input_type -> callnorm.v1.ListDeliveriesRequest
-	4,  // 12: callnorm.v1.DeliveryService.GetDelivery:input_type -> callnorm.v1.GetDeliveryRequest
-	6,  // 13: callnorm.v1.DeliveryService.RenormalizeDelivery:input_type -> callnorm.v1.RenormalizeDeliveryRequest
-	9,  // 14: callnorm.v1.DeliveryService.RenormalizeDeliveries:input_type -> callnorm.v1.RenormalizeDeliveriesRequest
-	3,  // 15: callnorm.v1.DeliveryService.ListDeliveries:output_type -> callnorm.v1.ListDeliveriesResponse
-	5,  // 16: callnorm.v1.DeliveryService.GetDelivery:output_type -> callnorm.v1.GetDeliveryResponse
-	7,  // 17: callnorm.v1.DeliveryService.RenormalizeDelivery:output_type -> callnorm.v1.RenormalizeDeliveryResponse
-	10, // 18: callnorm.v1.DeliveryService.RenormalizeDeliveries:output_type -> callnorm.v1.RenormalizeDeliveriesResponse
-	15, // [15:19] is the sub-list for method output_type
-	11, // [11:15] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	12, // 5: callnorm.v1.DeliveryFilter.states:type_name -> callnorm.v1.DeliveryState
+	1,  // 6: callnorm.v1.ListDeliveriesRequest.filter:type_name -> callnorm.v1.DeliveryFilter
+	0,  // 7: callnorm.v1.ListDeliveriesResponse.deliveries:type_name -> callnorm.v1.Delivery
+	0,  // 8: callnorm.v1.GetDeliveryResponse.delivery:type_name -> callnorm.v1.Delivery
+	0,  // 9: callnorm.v1.RenormalizeDeliveryResponse.delivery:type_name -> callnorm.v1.Delivery
+	8,  // 10: callnorm.v1.RenormalizeDeliveryResponse.outcomes:type_name -> callnorm.v1.RenormalizedOutcome
+	1,  // 11: callnorm.v1.RenormalizeDeliveriesRequest.filter:type_name -> callnorm.v1.DeliveryFilter
+	2,  // 12: callnorm.v1.DeliveryService.ListDeliveries:input_type -> callnorm.v1.ListDeliveriesRequest
+	4,  // 13: callnorm.v1.DeliveryService.GetDelivery:input_type -> callnorm.v1.GetDeliveryRequest
+	6,  // 14: callnorm.v1.DeliveryService.RenormalizeDelivery:input_type -> callnorm.v1.RenormalizeDeliveryRequest
+	9,  // 15: callnorm.v1.DeliveryService.RenormalizeDeliveries:input_type -> callnorm.v1.RenormalizeDeliveriesRequest
+	3,  // 16: callnorm.v1.DeliveryService.ListDeliveries:output_type -> callnorm.v1.ListDeliveriesResponse
+	5,  // 17: callnorm.v1.DeliveryService.GetDelivery:output_type -> callnorm.v1.GetDeliveryResponse
+	7,  // 18: callnorm.v1.DeliveryService.RenormalizeDelivery:output_type -> callnorm.v1.RenormalizeDeliveryResponse
+	10, // 19: callnorm.v1.DeliveryService.RenormalizeDeliveries:output_type -> callnorm.v1.RenormalizeDeliveriesResponse
+	16, // [16:20] is the sub-list for method output_type
+	12, // [12:16] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_callnorm_v1_delivery_service_proto_init() }

@@ -31,6 +31,9 @@ const (
 //
 // DeliveryService shows what providers sent, and normalizes it again after an adapter was corrected. It is for operators: deliveries
 // hold all that the provider knew of a call.
+//
+// Errors of every method: UNAUTHENTICATED without a credential, PERMISSION_DENIED without the role, UNAVAILABLE when the store cannot
+// be reached at the moment.
 type DeliveryServiceClient interface {
 	// Lists deliveries, oldest first, without their headers and bodies.
 	//
@@ -44,7 +47,8 @@ type DeliveryServiceClient interface {
 	// RENORMALIZED; when nothing changes, nothing is written. An outcome that no delivery speaks of any more is left with a
 	// revision that tells nothing but its name.
 	//
-	// Errors: NOT_FOUND when there is none.
+	// Errors: NOT_FOUND when there is none, FAILED_PRECONDITION with reason NOT_RENORMALIZED when its source is not configured any
+	// more, or when callnorm itself fails where it did not before; then it is left as it was.
 	RenormalizeDelivery(ctx context.Context, in *RenormalizeDeliveryRequest, opts ...grpc.CallOption) (*RenormalizeDeliveryResponse, error)
 	// Normalizes many deliveries again, oldest first, and tells how far it came. The last message holds the totals; a call that
 	// was broken off goes on after the last page token that it told.
@@ -116,6 +120,9 @@ type DeliveryService_RenormalizeDeliveriesClient = grpc.ServerStreamingClient[Re
 //
 // DeliveryService shows what providers sent, and normalizes it again after an adapter was corrected. It is for operators: deliveries
 // hold all that the provider knew of a call.
+//
+// Errors of every method: UNAUTHENTICATED without a credential, PERMISSION_DENIED without the role, UNAVAILABLE when the store cannot
+// be reached at the moment.
 type DeliveryServiceServer interface {
 	// Lists deliveries, oldest first, without their headers and bodies.
 	//
@@ -129,7 +136,8 @@ type DeliveryServiceServer interface {
 	// RENORMALIZED; when nothing changes, nothing is written. An outcome that no delivery speaks of any more is left with a
 	// revision that tells nothing but its name.
 	//
-	// Errors: NOT_FOUND when there is none.
+	// Errors: NOT_FOUND when there is none, FAILED_PRECONDITION with reason NOT_RENORMALIZED when its source is not configured any
+	// more, or when callnorm itself fails where it did not before; then it is left as it was.
 	RenormalizeDelivery(context.Context, *RenormalizeDeliveryRequest) (*RenormalizeDeliveryResponse, error)
 	// Normalizes many deliveries again, oldest first, and tells how far it came. The last message holds the totals; a call that
 	// was broken off goes on after the last page token that it told.

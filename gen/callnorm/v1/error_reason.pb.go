@@ -78,6 +78,9 @@ const (
 	ErrorReason_ERROR_REASON_DELIVERY_NOT_FOUND ErrorReason = 24
 	// The token of a page is not one of ours.
 	ErrorReason_ERROR_REASON_PAGE_TOKEN_MALFORMED ErrorReason = 25
+	// A delivery cannot be normalized again: its source is not configured any more, or its adapter fails on what it could read
+	// before. It is left as it was.
+	ErrorReason_ERROR_REASON_NOT_RENORMALIZED ErrorReason = 26
 )
 
 // Enum value maps for ErrorReason.
@@ -109,6 +112,7 @@ var (
 		23: "ERROR_REASON_PERMISSION_DENIED",
 		24: "ERROR_REASON_DELIVERY_NOT_FOUND",
 		25: "ERROR_REASON_PAGE_TOKEN_MALFORMED",
+		26: "ERROR_REASON_NOT_RENORMALIZED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":          0,
@@ -137,6 +141,7 @@ var (
 		"ERROR_REASON_PERMISSION_DENIED":    23,
 		"ERROR_REASON_DELIVERY_NOT_FOUND":   24,
 		"ERROR_REASON_PAGE_TOKEN_MALFORMED": 25,
+		"ERROR_REASON_NOT_RENORMALIZED":     26,
 	}
 )
 
@@ -171,7 +176,7 @@ var File_callnorm_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_callnorm_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"\x1ecallnorm/v1/error_reason.proto\x12\vcallnorm.v1*\xf8\x06\n" +
+	"\x1ecallnorm/v1/error_reason.proto\x12\vcallnorm.v1*\x9b\a\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cERROR_REASON_INVALID_REQUEST\x10\x01\x12!\n" +
@@ -199,7 +204,8 @@ const file_callnorm_v1_error_reason_proto_rawDesc = "" +
 	"\x1cERROR_REASON_UNAUTHENTICATED\x10\x16\x12\"\n" +
 	"\x1eERROR_REASON_PERMISSION_DENIED\x10\x17\x12#\n" +
 	"\x1fERROR_REASON_DELIVERY_NOT_FOUND\x10\x18\x12%\n" +
-	"!ERROR_REASON_PAGE_TOKEN_MALFORMED\x10\x19B\xa9\x01\n" +
+	"!ERROR_REASON_PAGE_TOKEN_MALFORMED\x10\x19\x12!\n" +
+	"\x1dERROR_REASON_NOT_RENORMALIZED\x10\x1aB\xa9\x01\n" +
 	"\x0fcom.callnorm.v1B\x10ErrorReasonProtoP\x01Z7github.com/callnorm/callnorm/gen/callnorm/v1;callnormv1\xa2\x02\x03CXX\xaa\x02\vCallnorm.V1\xca\x02\vCallnorm\\V1\xe2\x02\x17Callnorm\\V1\\GPBMetadata\xea\x02\fCallnorm::V1b\x06proto3"
 
 var (

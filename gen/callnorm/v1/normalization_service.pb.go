@@ -364,13 +364,14 @@ type IngestDeliveryRequest struct {
 	Source string `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
 	// Names the event, for formats whose bodies do not.
 	Event string `protobuf:"bytes,2,opt,name=event,proto3" json:"event,omitempty"`
-	// Holds the body, byte for byte, and its content type.
+	// Holds the body, byte for byte and without a content encoding, and its content type.
 	Body *httpbody.HttpBody `protobuf:"bytes,3,opt,name=body,proto3" json:"body,omitempty"`
 	// Lists the HTTP headers, as received.
 	Headers []*HttpHeader `protobuf:"bytes,4,rep,name=headers,proto3" json:"headers,omitempty"`
 	// Holds the query string, without the question mark.
 	Query string `protobuf:"bytes,5,opt,name=query,proto3" json:"query,omitempty"`
-	// Says when it was received first, for backfill. Absent means now.
+	// Says when it was received first, for backfill. Absent means now. A signed time is compared with this one: a relay is trusted
+	// not to make an old delivery look fresh.
 	ReceiveTime   *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=receive_time,json=receiveTime,proto3" json:"receive_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

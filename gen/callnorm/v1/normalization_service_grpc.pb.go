@@ -36,7 +36,9 @@ type NormalizationServiceClient interface {
 	Normalize(ctx context.Context, in *NormalizeRequest, opts ...grpc.CallOption) (*NormalizeResponse, error)
 	// Keeps a delivery durably and normalizes it: the webhook door for relays and backfill, and for providers over
 	// `POST /v1/webhooks/{source}[/{event}]`, where the body is taken byte for byte as it is, whatever its content type. The
-	// answer means that the delivery is on disk. A repeated delivery is answered like the first and changes nothing.
+	// answer means that the delivery is on disk. A repeated delivery is answered like the first and changes nothing. A relay hands on
+	// what the provider signed: the source verifies it as at the door, except one that proves itself by a secret in the path, which
+	// has no place here and is always refused.
 	//
 	// Errors: NOT_FOUND for an unknown source, UNAUTHENTICATED when the source's verification fails, INVALID_ARGUMENT for a body
 	// over the source's limit, UNAVAILABLE when the delivery could not be kept, or is too much at the moment, and has to be sent
@@ -85,7 +87,9 @@ type NormalizationServiceServer interface {
 	Normalize(context.Context, *NormalizeRequest) (*NormalizeResponse, error)
 	// Keeps a delivery durably and normalizes it: the webhook door for relays and backfill, and for providers over
 	// `POST /v1/webhooks/{source}[/{event}]`, where the body is taken byte for byte as it is, whatever its content type. The
-	// answer means that the delivery is on disk. A repeated delivery is answered like the first and changes nothing.
+	// answer means that the delivery is on disk. A repeated delivery is answered like the first and changes nothing. A relay hands on
+	// what the provider signed: the source verifies it as at the door, except one that proves itself by a secret in the path, which
+	// has no place here and is always refused.
 	//
 	// Errors: NOT_FOUND for an unknown source, UNAUTHENTICATED when the source's verification fails, INVALID_ARGUMENT for a body
 	// over the source's limit, UNAVAILABLE when the delivery could not be kept, or is too much at the moment, and has to be sent

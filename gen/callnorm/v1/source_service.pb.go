@@ -267,6 +267,8 @@ const (
 	FindingKind_FINDING_KIND_CERTIFICATE FindingKind = 10
 	// The last reload of the configuration failed; the one before is in force.
 	FindingKind_FINDING_KIND_CONFIGURATION FindingKind = 11
+	// Refused requests that should have been held were not, or made room for others.
+	FindingKind_FINDING_KIND_REQUESTS_NOT_HELD FindingKind = 12
 )
 
 // Enum value maps for FindingKind.
@@ -284,6 +286,7 @@ var (
 		9:  "FINDING_KIND_NEVER_USED",
 		10: "FINDING_KIND_CERTIFICATE",
 		11: "FINDING_KIND_CONFIGURATION",
+		12: "FINDING_KIND_REQUESTS_NOT_HELD",
 	}
 	FindingKind_value = map[string]int32{
 		"FINDING_KIND_UNSPECIFIED":       0,
@@ -298,6 +301,7 @@ var (
 		"FINDING_KIND_NEVER_USED":        9,
 		"FINDING_KIND_CERTIFICATE":       10,
 		"FINDING_KIND_CONFIGURATION":     11,
+		"FINDING_KIND_REQUESTS_NOT_HELD": 12,
 	}
 )
 
@@ -331,8 +335,8 @@ func (FindingKind) EnumDescriptor() ([]byte, []int) {
 // Source is a configured door.
 type Source struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Names it; it stands in the URL.
-	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Holds the name; it stands in the URL.
+	Source string `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
 	// Names the adapter that reads what comes in.
 	Adapter string `protobuf:"bytes,2,opt,name=adapter,proto3" json:"adapter,omitempty"`
 	// Names the provider in the outcomes.
@@ -363,8 +367,15 @@ type Source struct {
 	HeldBytes int64 `protobuf:"varint,17,opt,name=held_bytes,json=heldBytes,proto3" json:"held_bytes,omitempty"`
 	// Counts the deliveries of which something waits in quarantine.
 	QuarantinedCount int64 `protobuf:"varint,18,opt,name=quarantined_count,json=quarantinedCount,proto3" json:"quarantined_count,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Counts the requests that should have been held and were not: without a key, larger than the source's bound, or more at a
+	// time than could be written.
+	UnheldCount int64 `protobuf:"varint,19,opt,name=unheld_count,json=unheldCount,proto3" json:"unheld_count,omitempty"`
+	// Counts the held requests that made room for newer ones.
+	EvictedCount int64 `protobuf:"varint,20,opt,name=evicted_count,json=evictedCount,proto3" json:"evicted_count,omitempty"`
+	// Counts the refusals of which no record could be kept, because there were too many at a time.
+	UnrecordedCount int64 `protobuf:"varint,21,opt,name=unrecorded_count,json=unrecordedCount,proto3" json:"unrecorded_count,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Source) Reset() {
@@ -397,9 +408,9 @@ func (*Source) Descriptor() ([]byte, []int) {
 	return file_callnorm_v1_source_service_proto_rawDescGZIP(), []int{0}
 }
 
-func (x *Source) GetName() string {
+func (x *Source) GetSource() string {
 	if x != nil {
-		return x.Name
+		return x.Source
 	}
 	return ""
 }
@@ -505,6 +516,27 @@ func (x *Source) GetHeldBytes() int64 {
 func (x *Source) GetQuarantinedCount() int64 {
 	if x != nil {
 		return x.QuarantinedCount
+	}
+	return 0
+}
+
+func (x *Source) GetUnheldCount() int64 {
+	if x != nil {
+		return x.UnheldCount
+	}
+	return 0
+}
+
+func (x *Source) GetEvictedCount() int64 {
+	if x != nil {
+		return x.EvictedCount
+	}
+	return 0
+}
+
+func (x *Source) GetUnrecordedCount() int64 {
+	if x != nil {
+		return x.UnrecordedCount
 	}
 	return 0
 }
@@ -916,7 +948,9 @@ func (x *ListRejectionsResponse) GetNextPageToken() string {
 type VerifyHeldRequestsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Names it.
-	Source        string `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
+	Source string `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
+	// Goes on where an answer has stopped.
+	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -958,6 +992,13 @@ func (x *VerifyHeldRequestsRequest) GetSource() string {
 	return ""
 }
 
+func (x *VerifyHeldRequestsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
 // VerifyHeldRequestsResponse tells what became of the held requests.
 type VerifyHeldRequestsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -969,8 +1010,8 @@ type VerifyHeldRequestsResponse struct {
 	Rejections []*RejectionCount `protobuf:"bytes,3,rep,name=rejections,proto3" json:"rejections,omitempty"`
 	// Counts those that could not be decrypted, because the key is another.
 	UnreadableCount int64 `protobuf:"varint,4,opt,name=unreadable_count,json=unreadableCount,proto3" json:"unreadable_count,omitempty"`
-	// Tells that time ran out before all were verified: call again.
-	More          bool `protobuf:"varint,5,opt,name=more,proto3" json:"more,omitempty"`
+	// Leads on, when time ran out before all were verified. Empty at the end.
+	NextPageToken string `protobuf:"bytes,5,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1033,11 +1074,331 @@ func (x *VerifyHeldRequestsResponse) GetUnreadableCount() int64 {
 	return 0
 }
 
-func (x *VerifyHeldRequestsResponse) GetMore() bool {
+func (x *VerifyHeldRequestsResponse) GetNextPageToken() string {
 	if x != nil {
-		return x.More
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// ListHeldRequestsRequest names a source.
+type ListHeldRequestsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names it.
+	Source string `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
+	// Bounds the number of requests in the answer; 10 without it, at most 100. There may be fewer, with a token for more.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// Holds the token of the page before.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListHeldRequestsRequest) Reset() {
+	*x = ListHeldRequestsRequest{}
+	mi := &file_callnorm_v1_source_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListHeldRequestsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListHeldRequestsRequest) ProtoMessage() {}
+
+func (x *ListHeldRequestsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_callnorm_v1_source_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListHeldRequestsRequest.ProtoReflect.Descriptor instead.
+func (*ListHeldRequestsRequest) Descriptor() ([]byte, []int) {
+	return file_callnorm_v1_source_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ListHeldRequestsRequest) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *ListHeldRequestsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListHeldRequestsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListHeldRequestsResponse is a page of held requests.
+type ListHeldRequestsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Lists them, oldest first.
+	Requests []*HeldRequest `protobuf:"bytes,1,rep,name=requests,proto3" json:"requests,omitempty"`
+	// Leads to the next page. Empty on the last one.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListHeldRequestsResponse) Reset() {
+	*x = ListHeldRequestsResponse{}
+	mi := &file_callnorm_v1_source_service_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListHeldRequestsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListHeldRequestsResponse) ProtoMessage() {}
+
+func (x *ListHeldRequestsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_callnorm_v1_source_service_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListHeldRequestsResponse.ProtoReflect.Descriptor instead.
+func (*ListHeldRequestsResponse) Descriptor() ([]byte, []int) {
+	return file_callnorm_v1_source_service_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ListHeldRequestsResponse) GetRequests() []*HeldRequest {
+	if x != nil {
+		return x.Requests
+	}
+	return nil
+}
+
+func (x *ListHeldRequestsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// HeldRequest is a request that was refused and is held.
+type HeldRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Says when it was received.
+	ReceiveTime *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=receive_time,json=receiveTime,proto3" json:"receive_time,omitempty"`
+	// Tells why it was refused.
+	Cause RejectionCause `protobuf:"varint,2,opt,name=cause,proto3,enum=callnorm.v1.RejectionCause" json:"cause,omitempty"`
+	// Tells that it cannot be decrypted, because the key is another. Then the fields below are empty.
+	Unreadable bool `protobuf:"varint,3,opt,name=unreadable,proto3" json:"unreadable,omitempty"`
+	// Holds the HTTP method.
+	Method string `protobuf:"bytes,4,opt,name=method,proto3" json:"method,omitempty"`
+	// Holds the path.
+	Path string `protobuf:"bytes,5,opt,name=path,proto3" json:"path,omitempty"`
+	// Holds the query string, without the question mark.
+	Query string `protobuf:"bytes,6,opt,name=query,proto3" json:"query,omitempty"`
+	// Lists the HTTP headers.
+	Headers []*HttpHeader `protobuf:"bytes,7,rep,name=headers,proto3" json:"headers,omitempty"`
+	// Holds the body as it was sent.
+	Body          []byte `protobuf:"bytes,8,opt,name=body,proto3" json:"body,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HeldRequest) Reset() {
+	*x = HeldRequest{}
+	mi := &file_callnorm_v1_source_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HeldRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HeldRequest) ProtoMessage() {}
+
+func (x *HeldRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_callnorm_v1_source_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HeldRequest.ProtoReflect.Descriptor instead.
+func (*HeldRequest) Descriptor() ([]byte, []int) {
+	return file_callnorm_v1_source_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *HeldRequest) GetReceiveTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ReceiveTime
+	}
+	return nil
+}
+
+func (x *HeldRequest) GetCause() RejectionCause {
+	if x != nil {
+		return x.Cause
+	}
+	return RejectionCause_REJECTION_CAUSE_UNSPECIFIED
+}
+
+func (x *HeldRequest) GetUnreadable() bool {
+	if x != nil {
+		return x.Unreadable
 	}
 	return false
+}
+
+func (x *HeldRequest) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *HeldRequest) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *HeldRequest) GetQuery() string {
+	if x != nil {
+		return x.Query
+	}
+	return ""
+}
+
+func (x *HeldRequest) GetHeaders() []*HttpHeader {
+	if x != nil {
+		return x.Headers
+	}
+	return nil
+}
+
+func (x *HeldRequest) GetBody() []byte {
+	if x != nil {
+		return x.Body
+	}
+	return nil
+}
+
+// DiscardHeldRequestsRequest names a source.
+type DiscardHeldRequestsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names it.
+	Source        string `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiscardHeldRequestsRequest) Reset() {
+	*x = DiscardHeldRequestsRequest{}
+	mi := &file_callnorm_v1_source_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiscardHeldRequestsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiscardHeldRequestsRequest) ProtoMessage() {}
+
+func (x *DiscardHeldRequestsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_callnorm_v1_source_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiscardHeldRequestsRequest.ProtoReflect.Descriptor instead.
+func (*DiscardHeldRequestsRequest) Descriptor() ([]byte, []int) {
+	return file_callnorm_v1_source_service_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *DiscardHeldRequestsRequest) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+// DiscardHeldRequestsResponse tells how many there were.
+type DiscardHeldRequestsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Counts the requests that were dropped.
+	DiscardedCount int64 `protobuf:"varint,1,opt,name=discarded_count,json=discardedCount,proto3" json:"discarded_count,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *DiscardHeldRequestsResponse) Reset() {
+	*x = DiscardHeldRequestsResponse{}
+	mi := &file_callnorm_v1_source_service_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiscardHeldRequestsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiscardHeldRequestsResponse) ProtoMessage() {}
+
+func (x *DiscardHeldRequestsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_callnorm_v1_source_service_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiscardHeldRequestsResponse.ProtoReflect.Descriptor instead.
+func (*DiscardHeldRequestsResponse) Descriptor() ([]byte, []int) {
+	return file_callnorm_v1_source_service_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *DiscardHeldRequestsResponse) GetDiscardedCount() int64 {
+	if x != nil {
+		return x.DiscardedCount
+	}
+	return 0
 }
 
 // DiagnoseRequest asks what is wrong.
@@ -1049,7 +1410,7 @@ type DiagnoseRequest struct {
 
 func (x *DiagnoseRequest) Reset() {
 	*x = DiagnoseRequest{}
-	mi := &file_callnorm_v1_source_service_proto_msgTypes[10]
+	mi := &file_callnorm_v1_source_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1061,7 +1422,7 @@ func (x *DiagnoseRequest) String() string {
 func (*DiagnoseRequest) ProtoMessage() {}
 
 func (x *DiagnoseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_callnorm_v1_source_service_proto_msgTypes[10]
+	mi := &file_callnorm_v1_source_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1074,7 +1435,7 @@ func (x *DiagnoseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiagnoseRequest.ProtoReflect.Descriptor instead.
 func (*DiagnoseRequest) Descriptor() ([]byte, []int) {
-	return file_callnorm_v1_source_service_proto_rawDescGZIP(), []int{10}
+	return file_callnorm_v1_source_service_proto_rawDescGZIP(), []int{15}
 }
 
 // DiagnoseResponse says what is wrong.
@@ -1088,7 +1449,7 @@ type DiagnoseResponse struct {
 
 func (x *DiagnoseResponse) Reset() {
 	*x = DiagnoseResponse{}
-	mi := &file_callnorm_v1_source_service_proto_msgTypes[11]
+	mi := &file_callnorm_v1_source_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1100,7 +1461,7 @@ func (x *DiagnoseResponse) String() string {
 func (*DiagnoseResponse) ProtoMessage() {}
 
 func (x *DiagnoseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_callnorm_v1_source_service_proto_msgTypes[11]
+	mi := &file_callnorm_v1_source_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1113,7 +1474,7 @@ func (x *DiagnoseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiagnoseResponse.ProtoReflect.Descriptor instead.
 func (*DiagnoseResponse) Descriptor() ([]byte, []int) {
-	return file_callnorm_v1_source_service_proto_rawDescGZIP(), []int{11}
+	return file_callnorm_v1_source_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *DiagnoseResponse) GetFindings() []*Finding {
@@ -1142,7 +1503,7 @@ type Finding struct {
 
 func (x *Finding) Reset() {
 	*x = Finding{}
-	mi := &file_callnorm_v1_source_service_proto_msgTypes[12]
+	mi := &file_callnorm_v1_source_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1154,7 +1515,7 @@ func (x *Finding) String() string {
 func (*Finding) ProtoMessage() {}
 
 func (x *Finding) ProtoReflect() protoreflect.Message {
-	mi := &file_callnorm_v1_source_service_proto_msgTypes[12]
+	mi := &file_callnorm_v1_source_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1167,7 +1528,7 @@ func (x *Finding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Finding.ProtoReflect.Descriptor instead.
 func (*Finding) Descriptor() ([]byte, []int) {
-	return file_callnorm_v1_source_service_proto_rawDescGZIP(), []int{12}
+	return file_callnorm_v1_source_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Finding) GetSeverity() Severity {
@@ -1209,9 +1570,9 @@ var File_callnorm_v1_source_service_proto protoreflect.FileDescriptor
 
 const file_callnorm_v1_source_service_proto_rawDesc = "" +
 	"\n" +
-	" callnorm/v1/source_service.proto\x12\vcallnorm.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb6\x05\n" +
-	"\x06Source\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	" callnorm/v1/source_service.proto\x12\vcallnorm.v1\x1a\x1bbuf/validate/validate.proto\x1a'callnorm/v1/normalization_service.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xad\x06\n" +
+	"\x06Source\x12\x16\n" +
+	"\x06source\x18\x01 \x01(\tR\x06source\x12\x18\n" +
 	"\aadapter\x18\x02 \x01(\tR\aadapter\x12\x1a\n" +
 	"\bprovider\x18\x03 \x01(\tR\bprovider\x12\x18\n" +
 	"\aenabled\x18\x04 \x01(\bR\aenabled\x12\x1f\n" +
@@ -1232,7 +1593,10 @@ const file_callnorm_v1_source_service_proto_rawDesc = "" +
 	"held_count\x18\x10 \x01(\x03R\theldCount\x12\x1d\n" +
 	"\n" +
 	"held_bytes\x18\x11 \x01(\x03R\theldBytes\x12+\n" +
-	"\x11quarantined_count\x18\x12 \x01(\x03R\x10quarantinedCount\"F\n" +
+	"\x11quarantined_count\x18\x12 \x01(\x03R\x10quarantinedCount\x12!\n" +
+	"\funheld_count\x18\x13 \x01(\x03R\vunheldCount\x12#\n" +
+	"\revicted_count\x18\x14 \x01(\x03R\fevictedCount\x12)\n" +
+	"\x10unrecorded_count\x18\x15 \x01(\x03R\x0funrecordedCount\"F\n" +
 	"\tSecretUse\x129\n" +
 	"\n" +
 	"match_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\tmatchTime\"Y\n" +
@@ -1261,17 +1625,42 @@ const file_callnorm_v1_source_service_proto_rawDesc = "" +
 	"\n" +
 	"rejections\x18\x01 \x03(\v2\x16.callnorm.v1.RejectionR\n" +
 	"rejections\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"A\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"i\n" +
 	"\x19VerifyHeldRequestsRequest\x12$\n" +
-	"\x06source\x18\x01 \x01(\tB\f\xe0A\x02\xbaH\x06r\x04\x10\x01\x18?R\x06source\"\xe8\x01\n" +
+	"\x06source\x18\x01 \x01(\tB\f\xe0A\x02\xbaH\x06r\x04\x10\x01\x18?R\x06source\x12&\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18dR\tpageToken\"\xfc\x01\n" +
 	"\x1aVerifyHeldRequestsResponse\x12%\n" +
 	"\x0eaccepted_count\x18\x01 \x01(\x03R\racceptedCount\x12'\n" +
 	"\x0fduplicate_count\x18\x02 \x01(\x03R\x0eduplicateCount\x12;\n" +
 	"\n" +
 	"rejections\x18\x03 \x03(\v2\x1b.callnorm.v1.RejectionCountR\n" +
 	"rejections\x12)\n" +
-	"\x10unreadable_count\x18\x04 \x01(\x03R\x0funreadableCount\x12\x12\n" +
-	"\x04more\x18\x05 \x01(\bR\x04more\"\x11\n" +
+	"\x10unreadable_count\x18\x04 \x01(\x03R\x0funreadableCount\x12&\n" +
+	"\x0fnext_page_token\x18\x05 \x01(\tR\rnextPageToken\"\x8f\x01\n" +
+	"\x17ListHeldRequestsRequest\x12$\n" +
+	"\x06source\x18\x01 \x01(\tB\f\xe0A\x02\xbaH\x06r\x04\x10\x01\x18?R\x06source\x12&\n" +
+	"\tpage_size\x18\x02 \x01(\x05B\t\xbaH\x06\x1a\x04\x18d(\x00R\bpageSize\x12&\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18dR\tpageToken\"x\n" +
+	"\x18ListHeldRequestsResponse\x124\n" +
+	"\brequests\x18\x01 \x03(\v2\x18.callnorm.v1.HeldRequestR\brequests\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa8\x02\n" +
+	"\vHeldRequest\x12=\n" +
+	"\freceive_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\vreceiveTime\x121\n" +
+	"\x05cause\x18\x02 \x01(\x0e2\x1b.callnorm.v1.RejectionCauseR\x05cause\x12\x1e\n" +
+	"\n" +
+	"unreadable\x18\x03 \x01(\bR\n" +
+	"unreadable\x12\x16\n" +
+	"\x06method\x18\x04 \x01(\tR\x06method\x12\x12\n" +
+	"\x04path\x18\x05 \x01(\tR\x04path\x12\x14\n" +
+	"\x05query\x18\x06 \x01(\tR\x05query\x121\n" +
+	"\aheaders\x18\a \x03(\v2\x17.callnorm.v1.HttpHeaderR\aheaders\x12\x12\n" +
+	"\x04body\x18\b \x01(\fR\x04body\"B\n" +
+	"\x1aDiscardHeldRequestsRequest\x12$\n" +
+	"\x06source\x18\x01 \x01(\tB\f\xe0A\x02\xbaH\x06r\x04\x10\x01\x18?R\x06source\"F\n" +
+	"\x1bDiscardHeldRequestsResponse\x12'\n" +
+	"\x0fdiscarded_count\x18\x01 \x01(\x03R\x0ediscardedCount\"\x11\n" +
 	"\x0fDiagnoseRequest\"D\n" +
 	"\x10DiagnoseResponse\x120\n" +
 	"\bfindings\x18\x01 \x03(\v2\x14.callnorm.v1.FindingR\bfindings\"\xb4\x01\n" +
@@ -1307,7 +1696,7 @@ const file_callnorm_v1_source_service_proto_rawDesc = "" +
 	"\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rSEVERITY_NOTE\x10\x01\x12\x14\n" +
 	"\x10SEVERITY_WARNING\x10\x02\x12\x12\n" +
-	"\x0eSEVERITY_ERROR\x10\x03*\x83\x03\n" +
+	"\x0eSEVERITY_ERROR\x10\x03*\xa7\x03\n" +
 	"\vFindingKind\x12\x1c\n" +
 	"\x18FINDING_KIND_UNSPECIFIED\x10\x00\x12\"\n" +
 	"\x1eFINDING_KIND_STORE_UNAVAILABLE\x10\x01\x12\x1c\n" +
@@ -1321,10 +1710,13 @@ const file_callnorm_v1_source_service_proto_rawDesc = "" +
 	"\x17FINDING_KIND_NEVER_USED\x10\t\x12\x1c\n" +
 	"\x18FINDING_KIND_CERTIFICATE\x10\n" +
 	"\x12\x1e\n" +
-	"\x1aFINDING_KIND_CONFIGURATION\x10\v2\xf0\x03\n" +
+	"\x1aFINDING_KIND_CONFIGURATION\x10\v\x12\"\n" +
+	"\x1eFINDING_KIND_REQUESTS_NOT_HELD\x10\f2\x8e\x06\n" +
 	"\rSourceService\x12e\n" +
 	"\vListSources\x12\x1f.callnorm.v1.ListSourcesRequest\x1a .callnorm.v1.ListSourcesResponse\"\x13\x82\xd3\xe4\x93\x02\r\x12\v/v1/sources\x12\x82\x01\n" +
-	"\x0eListRejections\x12\".callnorm.v1.ListRejectionsRequest\x1a#.callnorm.v1.ListRejectionsResponse\"'\x82\xd3\xe4\x93\x02!\x12\x1f/v1/sources/{source}/rejections\x12\x92\x01\n" +
+	"\x0eListRejections\x12\".callnorm.v1.ListRejectionsRequest\x1a#.callnorm.v1.ListRejectionsResponse\"'\x82\xd3\xe4\x93\x02!\x12\x1f/v1/sources/{source}/rejections\x12\x82\x01\n" +
+	"\x10ListHeldRequests\x12$.callnorm.v1.ListHeldRequestsRequest\x1a%.callnorm.v1.ListHeldRequestsResponse\"!\x82\xd3\xe4\x93\x02\x1b\x12\x19/v1/sources/{source}/held\x12\x96\x01\n" +
+	"\x13DiscardHeldRequests\x12'.callnorm.v1.DiscardHeldRequestsRequest\x1a(.callnorm.v1.DiscardHeldRequestsResponse\",\x82\xd3\xe4\x93\x02&:\x01*\"!/v1/sources/{source}/held:discard\x12\x92\x01\n" +
 	"\x12VerifyHeldRequests\x12&.callnorm.v1.VerifyHeldRequestsRequest\x1a'.callnorm.v1.VerifyHeldRequestsResponse\"+\x82\xd3\xe4\x93\x02%:\x01*\" /v1/sources/{source}/held:verify\x12^\n" +
 	"\bDiagnose\x12\x1c.callnorm.v1.DiagnoseRequest\x1a\x1d.callnorm.v1.DiagnoseResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/diagnosisB\xab\x01\n" +
 	"\x0fcom.callnorm.v1B\x12SourceServiceProtoP\x01Z7github.com/callnorm/callnorm/gen/callnorm/v1;callnormv1\xa2\x02\x03CXX\xaa\x02\vCallnorm.V1\xca\x02\vCallnorm\\V1\xe2\x02\x17Callnorm\\V1\\GPBMetadata\xea\x02\fCallnorm::V1b\x06proto3"
@@ -1342,57 +1734,71 @@ func file_callnorm_v1_source_service_proto_rawDescGZIP() []byte {
 }
 
 var file_callnorm_v1_source_service_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_callnorm_v1_source_service_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_callnorm_v1_source_service_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_callnorm_v1_source_service_proto_goTypes = []any{
-	(RejectionCause)(0),                // 0: callnorm.v1.RejectionCause
-	(AddressClass)(0),                  // 1: callnorm.v1.AddressClass
-	(Severity)(0),                      // 2: callnorm.v1.Severity
-	(FindingKind)(0),                   // 3: callnorm.v1.FindingKind
-	(*Source)(nil),                     // 4: callnorm.v1.Source
-	(*SecretUse)(nil),                  // 5: callnorm.v1.SecretUse
-	(*RejectionCount)(nil),             // 6: callnorm.v1.RejectionCount
-	(*Rejection)(nil),                  // 7: callnorm.v1.Rejection
-	(*ListSourcesRequest)(nil),         // 8: callnorm.v1.ListSourcesRequest
-	(*ListSourcesResponse)(nil),        // 9: callnorm.v1.ListSourcesResponse
-	(*ListRejectionsRequest)(nil),      // 10: callnorm.v1.ListRejectionsRequest
-	(*ListRejectionsResponse)(nil),     // 11: callnorm.v1.ListRejectionsResponse
-	(*VerifyHeldRequestsRequest)(nil),  // 12: callnorm.v1.VerifyHeldRequestsRequest
-	(*VerifyHeldRequestsResponse)(nil), // 13: callnorm.v1.VerifyHeldRequestsResponse
-	(*DiagnoseRequest)(nil),            // 14: callnorm.v1.DiagnoseRequest
-	(*DiagnoseResponse)(nil),           // 15: callnorm.v1.DiagnoseResponse
-	(*Finding)(nil),                    // 16: callnorm.v1.Finding
-	(*timestamppb.Timestamp)(nil),      // 17: google.protobuf.Timestamp
+	(RejectionCause)(0),                 // 0: callnorm.v1.RejectionCause
+	(AddressClass)(0),                   // 1: callnorm.v1.AddressClass
+	(Severity)(0),                       // 2: callnorm.v1.Severity
+	(FindingKind)(0),                    // 3: callnorm.v1.FindingKind
+	(*Source)(nil),                      // 4: callnorm.v1.Source
+	(*SecretUse)(nil),                   // 5: callnorm.v1.SecretUse
+	(*RejectionCount)(nil),              // 6: callnorm.v1.RejectionCount
+	(*Rejection)(nil),                   // 7: callnorm.v1.Rejection
+	(*ListSourcesRequest)(nil),          // 8: callnorm.v1.ListSourcesRequest
+	(*ListSourcesResponse)(nil),         // 9: callnorm.v1.ListSourcesResponse
+	(*ListRejectionsRequest)(nil),       // 10: callnorm.v1.ListRejectionsRequest
+	(*ListRejectionsResponse)(nil),      // 11: callnorm.v1.ListRejectionsResponse
+	(*VerifyHeldRequestsRequest)(nil),   // 12: callnorm.v1.VerifyHeldRequestsRequest
+	(*VerifyHeldRequestsResponse)(nil),  // 13: callnorm.v1.VerifyHeldRequestsResponse
+	(*ListHeldRequestsRequest)(nil),     // 14: callnorm.v1.ListHeldRequestsRequest
+	(*ListHeldRequestsResponse)(nil),    // 15: callnorm.v1.ListHeldRequestsResponse
+	(*HeldRequest)(nil),                 // 16: callnorm.v1.HeldRequest
+	(*DiscardHeldRequestsRequest)(nil),  // 17: callnorm.v1.DiscardHeldRequestsRequest
+	(*DiscardHeldRequestsResponse)(nil), // 18: callnorm.v1.DiscardHeldRequestsResponse
+	(*DiagnoseRequest)(nil),             // 19: callnorm.v1.DiagnoseRequest
+	(*DiagnoseResponse)(nil),            // 20: callnorm.v1.DiagnoseResponse
+	(*Finding)(nil),                     // 21: callnorm.v1.Finding
+	(*timestamppb.Timestamp)(nil),       // 22: google.protobuf.Timestamp
+	(*HttpHeader)(nil),                  // 23: callnorm.v1.HttpHeader
 }
 var file_callnorm_v1_source_service_proto_depIdxs = []int32{
 	5,  // 0: callnorm.v1.Source.secrets:type_name -> callnorm.v1.SecretUse
-	17, // 1: callnorm.v1.Source.accept_time:type_name -> google.protobuf.Timestamp
-	17, // 2: callnorm.v1.Source.reject_time:type_name -> google.protobuf.Timestamp
+	22, // 1: callnorm.v1.Source.accept_time:type_name -> google.protobuf.Timestamp
+	22, // 2: callnorm.v1.Source.reject_time:type_name -> google.protobuf.Timestamp
 	6,  // 3: callnorm.v1.Source.rejections_since_accept:type_name -> callnorm.v1.RejectionCount
-	17, // 4: callnorm.v1.Source.refusing_since_time:type_name -> google.protobuf.Timestamp
-	17, // 5: callnorm.v1.SecretUse.match_time:type_name -> google.protobuf.Timestamp
+	22, // 4: callnorm.v1.Source.refusing_since_time:type_name -> google.protobuf.Timestamp
+	22, // 5: callnorm.v1.SecretUse.match_time:type_name -> google.protobuf.Timestamp
 	0,  // 6: callnorm.v1.RejectionCount.cause:type_name -> callnorm.v1.RejectionCause
-	17, // 7: callnorm.v1.Rejection.time:type_name -> google.protobuf.Timestamp
+	22, // 7: callnorm.v1.Rejection.time:type_name -> google.protobuf.Timestamp
 	0,  // 8: callnorm.v1.Rejection.cause:type_name -> callnorm.v1.RejectionCause
 	1,  // 9: callnorm.v1.Rejection.address_class:type_name -> callnorm.v1.AddressClass
 	4,  // 10: callnorm.v1.ListSourcesResponse.sources:type_name -> callnorm.v1.Source
 	7,  // 11: callnorm.v1.ListRejectionsResponse.rejections:type_name -> callnorm.v1.Rejection
 	6,  // 12: callnorm.v1.VerifyHeldRequestsResponse.rejections:type_name -> callnorm.v1.RejectionCount
-	16, // 13: callnorm.v1.DiagnoseResponse.findings:type_name -> callnorm.v1.Finding
-	2,  // 14: callnorm.v1.Finding.severity:type_name -> callnorm.v1.Severity
-	3,  // 15: callnorm.v1.Finding.kind:type_name -> callnorm.v1.FindingKind
-	8,  // 16: callnorm.v1.SourceService.ListSources:input_type -> callnorm.v1.ListSourcesRequest
-	10, // 17: callnorm.v1.SourceService.ListRejections:input_type -> callnorm.v1.ListRejectionsRequest
-	12, // 18: callnorm.v1.SourceService.VerifyHeldRequests:input_type -> callnorm.v1.VerifyHeldRequestsRequest
-	14, // 19: callnorm.v1.SourceService.Diagnose:input_type -> callnorm.v1.DiagnoseRequest
-	9,  // 20: callnorm.v1.SourceService.ListSources:output_type -> callnorm.v1.ListSourcesResponse
-	11, // 21: callnorm.v1.SourceService.ListRejections:output_type -> callnorm.v1.ListRejectionsResponse
-	13, // 22: callnorm.v1.SourceService.VerifyHeldRequests:output_type -> callnorm.v1.VerifyHeldRequestsResponse
-	15, // 23: callnorm.v1.SourceService.Diagnose:output_type -> callnorm.v1.DiagnoseResponse
-	20, // [20:24] is the sub-list for method output_type
-	16, // [16:20] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	16, // 13: callnorm.v1.ListHeldRequestsResponse.requests:type_name -> callnorm.v1.HeldRequest
+	22, // 14: callnorm.v1.HeldRequest.receive_time:type_name -> google.protobuf.Timestamp
+	0,  // 15: callnorm.v1.HeldRequest.cause:type_name -> callnorm.v1.RejectionCause
+	23, // 16: callnorm.v1.HeldRequest.headers:type_name -> callnorm.v1.HttpHeader
+	21, // 17: callnorm.v1.DiagnoseResponse.findings:type_name -> callnorm.v1.Finding
+	2,  // 18: callnorm.v1.Finding.severity:type_name -> callnorm.v1.Severity
+	3,  // 19: callnorm.v1.Finding.kind:type_name -> callnorm.v1.FindingKind
+	8,  // 20: callnorm.v1.SourceService.ListSources:input_type -> callnorm.v1.ListSourcesRequest
+	10, // 21: callnorm.v1.SourceService.ListRejections:input_type -> callnorm.v1.ListRejectionsRequest
+	14, // 22: callnorm.v1.SourceService.ListHeldRequests:input_type -> callnorm.v1.ListHeldRequestsRequest
+	17, // 23: callnorm.v1.SourceService.DiscardHeldRequests:input_type -> callnorm.v1.DiscardHeldRequestsRequest
+	12, // 24: callnorm.v1.SourceService.VerifyHeldRequests:input_type -> callnorm.v1.VerifyHeldRequestsRequest
+	19, // 25: callnorm.v1.SourceService.Diagnose:input_type -> callnorm.v1.DiagnoseRequest
+	9,  // 26: callnorm.v1.SourceService.ListSources:output_type -> callnorm.v1.ListSourcesResponse
+	11, // 27: callnorm.v1.SourceService.ListRejections:output_type -> callnorm.v1.ListRejectionsResponse
+	15, // 28: callnorm.v1.SourceService.ListHeldRequests:output_type -> callnorm.v1.ListHeldRequestsResponse
+	18, // 29: callnorm.v1.SourceService.DiscardHeldRequests:output_type -> callnorm.v1.DiscardHeldRequestsResponse
+	13, // 30: callnorm.v1.SourceService.VerifyHeldRequests:output_type -> callnorm.v1.VerifyHeldRequestsResponse
+	20, // 31: callnorm.v1.SourceService.Diagnose:output_type -> callnorm.v1.DiagnoseResponse
+	26, // [26:32] is the sub-list for method output_type
+	20, // [20:26] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_callnorm_v1_source_service_proto_init() }
@@ -1400,13 +1806,14 @@ func file_callnorm_v1_source_service_proto_init() {
 	if File_callnorm_v1_source_service_proto != nil {
 		return
 	}
+	file_callnorm_v1_normalization_service_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_callnorm_v1_source_service_proto_rawDesc), len(file_callnorm_v1_source_service_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   13,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,10 +19,12 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	SourceService_ListSources_FullMethodName        = "/callnorm.v1.SourceService/ListSources"
-	SourceService_ListRejections_FullMethodName     = "/callnorm.v1.SourceService/ListRejections"
-	SourceService_VerifyHeldRequests_FullMethodName = "/callnorm.v1.SourceService/VerifyHeldRequests"
-	SourceService_Diagnose_FullMethodName           = "/callnorm.v1.SourceService/Diagnose"
+	SourceService_ListSources_FullMethodName         = "/callnorm.v1.SourceService/ListSources"
+	SourceService_ListRejections_FullMethodName      = "/callnorm.v1.SourceService/ListRejections"
+	SourceService_ListHeldRequests_FullMethodName    = "/callnorm.v1.SourceService/ListHeldRequests"
+	SourceService_DiscardHeldRequests_FullMethodName = "/callnorm.v1.SourceService/DiscardHeldRequests"
+	SourceService_VerifyHeldRequests_FullMethodName  = "/callnorm.v1.SourceService/VerifyHeldRequests"
+	SourceService_Diagnose_FullMethodName            = "/callnorm.v1.SourceService/Diagnose"
 )
 
 // SourceServiceClient is the client API for SourceService service.
@@ -30,17 +32,27 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
 // SourceService tells how the sources are doing, and what was refused at their doors. It is for operators.
+//
+// Errors of every method: UNAUTHENTICATED without a credential, PERMISSION_DENIED without the role, UNAVAILABLE when what is kept
+// cannot be reached at the moment.
 type SourceServiceClient interface {
-	// Lists the configured sources with what came in at each.
+	// Lists the configured sources with what came in at each. There are as many as the configuration has; they are not paged.
 	ListSources(ctx context.Context, in *ListSourcesRequest, opts ...grpc.CallOption) (*ListSourcesResponse, error)
 	// Lists what was refused at the door of a source, newest first: at most the last thousand.
 	//
-	// Errors: NOT_FOUND for an unknown source.
+	// Errors: NOT_FOUND for an unknown source, INVALID_ARGUMENT for a page token that is none.
 	ListRejections(ctx context.Context, in *ListRejectionsRequest, opts ...grpc.CallOption) (*ListRejectionsResponse, error)
-	// Verifies the requests that were refused and held again, with the secrets of now. Those that pass are taken in with the time
-	// at which they were received, and are held no longer.
+	// Lists the requests that were refused at a source and are held, oldest first, as they were sent: with all that the provider
+	// knew of a call, and with whatever secrets they were sent with. Also of a source that is not configured any more.
 	//
-	// Errors: NOT_FOUND for an unknown source.
+	// Errors: INVALID_ARGUMENT for a page token that is none.
+	ListHeldRequests(ctx context.Context, in *ListHeldRequestsRequest, opts ...grpc.CallOption) (*ListHeldRequestsResponse, error)
+	// Drops all requests that are held of a source. Also of one that is not configured any more.
+	DiscardHeldRequests(ctx context.Context, in *DiscardHeldRequestsRequest, opts ...grpc.CallOption) (*DiscardHeldRequestsResponse, error)
+	// Verifies the requests that were refused and held again, with the secrets of now. Those that pass are taken in with the time
+	// at which they were received, and are held no longer. It stops after a while and says where to go on.
+	//
+	// Errors: NOT_FOUND for an unknown source and for one that is switched off, INVALID_ARGUMENT for a page token that is none.
 	VerifyHeldRequests(ctx context.Context, in *VerifyHeldRequestsRequest, opts ...grpc.CallOption) (*VerifyHeldRequestsResponse, error)
 	// Says what is wrong, and what to do about it.
 	Diagnose(ctx context.Context, in *DiagnoseRequest, opts ...grpc.CallOption) (*DiagnoseResponse, error)
@@ -74,6 +86,26 @@ func (c *sourceServiceClient) ListRejections(ctx context.Context, in *ListReject
 	return out, nil
 }
 
+func (c *sourceServiceClient) ListHeldRequests(ctx context.Context, in *ListHeldRequestsRequest, opts ...grpc.CallOption) (*ListHeldRequestsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListHeldRequestsResponse)
+	err := c.cc.Invoke(ctx, SourceService_ListHeldRequests_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *sourceServiceClient) DiscardHeldRequests(ctx context.Context, in *DiscardHeldRequestsRequest, opts ...grpc.CallOption) (*DiscardHeldRequestsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DiscardHeldRequestsResponse)
+	err := c.cc.Invoke(ctx, SourceService_DiscardHeldRequests_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *sourceServiceClient) VerifyHeldRequests(ctx context.Context, in *VerifyHeldRequestsRequest, opts ...grpc.CallOption) (*VerifyHeldRequestsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(VerifyHeldRequestsResponse)
@@ -99,17 +131,27 @@ func (c *sourceServiceClient) Diagnose(ctx context.Context, in *DiagnoseRequest,
 // for forward compatibility.
 //
 // SourceService tells how the sources are doing, and what was refused at their doors. It is for operators.
+//
+// Errors of every method: UNAUTHENTICATED without a credential, PERMISSION_DENIED without the role, UNAVAILABLE when what is kept
+// cannot be reached at the moment.
 type SourceServiceServer interface {
-	// Lists the configured sources with what came in at each.
+	// Lists the configured sources with what came in at each. There are as many as the configuration has; they are not paged.
 	ListSources(context.Context, *ListSourcesRequest) (*ListSourcesResponse, error)
 	// Lists what was refused at the door of a source, newest first: at most the last thousand.
 	//
-	// Errors: NOT_FOUND for an unknown source.
+	// Errors: NOT_FOUND for an unknown source, INVALID_ARGUMENT for a page token that is none.
 	ListRejections(context.Context, *ListRejectionsRequest) (*ListRejectionsResponse, error)
-	// Verifies the requests that were refused and held again, with the secrets of now. Those that pass are taken in with the time
-	// at which they were received, and are held no longer.
+	// Lists the requests that were refused at a source and are held, oldest first, as they were sent: with all that the provider
+	// knew of a call, and with whatever secrets they were sent with. Also of a source that is not configured any more.
 	//
-	// Errors: NOT_FOUND for an unknown source.
+	// Errors: INVALID_ARGUMENT for a page token that is none.
+	ListHeldRequests(context.Context, *ListHeldRequestsRequest) (*ListHeldRequestsResponse, error)
+	// Drops all requests that are held of a source. Also of one that is not configured any more.
+	DiscardHeldRequests(context.Context, *DiscardHeldRequestsRequest) (*DiscardHeldRequestsResponse, error)
+	// Verifies the requests that were refused and held again, with the secrets of now. Those that pass are taken in with the time
+	// at which they were received, and are held no longer. It stops after a while and says where to go on.
+	//
+	// Errors: NOT_FOUND for an unknown source and for one that is switched off, INVALID_ARGUMENT for a page token that is none.
 	VerifyHeldRequests(context.Context, *VerifyHeldRequestsRequest) (*VerifyHeldRequestsResponse, error)
 	// Says what is wrong, and what to do about it.
 	Diagnose(context.Context, *DiagnoseRequest) (*DiagnoseResponse, error)
@@ -128,6 +170,12 @@ func (UnimplementedSourceServiceServer) ListSources(context.Context, *ListSource
 }
 func (UnimplementedSourceServiceServer) ListRejections(context.Context, *ListRejectionsRequest) (*ListRejectionsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListRejections not implemented")
+}
+func (UnimplementedSourceServiceServer) ListHeldRequests(context.Context, *ListHeldRequestsRequest) (*ListHeldRequestsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListHeldRequests not implemented")
+}
+func (UnimplementedSourceServiceServer) DiscardHeldRequests(context.Context, *DiscardHeldRequestsRequest) (*DiscardHeldRequestsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DiscardHeldRequests not implemented")
 }
 func (UnimplementedSourceServiceServer) VerifyHeldRequests(context.Context, *VerifyHeldRequestsRequest) (*VerifyHeldRequestsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method VerifyHeldRequests not implemented")
@@ -192,6 +240,42 @@ func _SourceService_ListRejections_Handler(srv interface{}, ctx context.Context,
 	return interceptor(ctx, in, info, handler)
 }
 
+func _SourceService_ListHeldRequests_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListHeldRequestsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SourceServiceServer).ListHeldRequests(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SourceService_ListHeldRequests_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SourceServiceServer).ListHeldRequests(ctx, req.(*ListHeldRequestsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _SourceService_DiscardHeldRequests_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DiscardHeldRequestsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(SourceServiceServer).DiscardHeldRequests(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: SourceService_DiscardHeldRequests_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(SourceServiceServer).DiscardHeldRequests(ctx, req.(*DiscardHeldRequestsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _SourceService_VerifyHeldRequests_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(VerifyHeldRequestsRequest)
 	if err := dec(in); err != nil {
@@ -242,6 +326,14 @@ var SourceService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListRejections",
 			Handler:    _SourceService_ListRejections_Handler,
+		},
+		{
+			MethodName: "ListHeldRequests",
+			Handler:    _SourceService_ListHeldRequests_Handler,
+		},
+		{
+			MethodName: "DiscardHeldRequests",
+			Handler:    _SourceService_DiscardHeldRequests_Handler,
 		},
 		{
 			MethodName: "VerifyHeldRequests",
