@@ -22,7 +22,6 @@ import (
 	"github.com/grpc-ecosystem/grpc-gateway/v2/utilities"
 	"google.golang.org/genproto/googleapis/api/httpbody"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -118,15 +117,15 @@ func (strictQuery) Parse(message proto.Message, values url.Values, filter *utili
 	for key, list := range values {
 		name, _, _ := strings.Cut(key, ".")
 		if fields.ByTextName(name) == nil && fields.ByJSONName(name) == nil {
-			return status.Errorf(codes.InvalidArgument, "there is no such parameter; there are: %s", names(fields))
+			return fmt.Errorf("there is no such parameter; there are: %s", names(fields))
 		}
 		for _, value := range list {
 			if !utf8.ValidString(value) {
-				return status.Errorf(codes.InvalidArgument, "parameter %q is not valid UTF-8", name)
+				return fmt.Errorf("parameter %q is not valid UTF-8", name)
 			}
 		}
 		if err := (&runtime.DefaultQueryParser{}).Parse(message, url.Values{key: list}, filter); err != nil {
-			return status.Errorf(codes.InvalidArgument, "parameter %q takes another kind of value", name)
+			return fmt.Errorf("parameter %q takes another kind of value", name)
 		}
 	}
 	return nil
@@ -224,6 +223,9 @@ func methodOf(r *http.Request) string {
 
 // routeOf names a route without what stands in for its variables.
 func routeOf(r *http.Request) string {
+	if isDoor(r) {
+		return doorPrefix + "{source}"
+	}
 	if pattern, ok := runtime.HTTPPattern(r.Context()); ok {
 		return pattern.String()
 	}

@@ -5,13 +5,32 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/callnorm/callnorm/cmd/callnorm/config"
 	"github.com/callnorm/callnorm/internal/store"
 	"github.com/callnorm/callnorm/internal/store/sqlite"
 )
 
+// directory names a data directory: by itself, or by the configuration of the server that uses it.
+type directory struct {
+	DataDir string `name:"data-dir" env:"CALLNORM_DATA_DIR" placeholder:"DIR" help:"Data directory (${data_dir})."`
+	Config  string `env:"CALLNORM_CONFIG" placeholder:"FILE" help:"Configuration file that names it."`
+}
+
+func (d directory) path() (string, error) {
+	if d.DataDir != "" {
+		return d.DataDir, nil
+	}
+	path, err := config.DataDir(d.Config)
+	if err != nil {
+		return "", &usageError{err}
+	}
+	return path, nil
+}
+
 type backupCommand struct {
-	DataDir string `name:"data-dir" env:"CALLNORM_DATA_DIR" default:"${data_dir}" placeholder:"DIR" help:"Data directory (${default}); a server may be using it."`
-	File    string `arg:"" placeholder:"FILE" help:"Where to write; it must not exist."`
+	directory
+
+	File string `arg:"" placeholder:"FILE" help:"Where to write; it must not exist."`
 }
 
 // Help shows examples.
@@ -26,22 +45,27 @@ Example:
 
 // Run backs up.
 func (c backupCommand) Run(ctx context.Context, streams streams) error {
-	if err := sqlite.Backup(ctx, c.DataDir, c.File); err != nil {
-		return fmt.Errorf("backup: %w", err)
+	from, err := c.path()
+	if err != nil {
+		return err
+	}
+	if err := sqlite.Backup(ctx, from, c.File); err != nil {
+		return fmt.Errorf("backup of %s: %w", from, err)
 	}
 	_, _ = fmt.Fprintln(streams.out, "written:", c.File)
 	return nil
 }
 
 type restoreCommand struct {
-	DataDir string `name:"data-dir" env:"CALLNORM_DATA_DIR" default:"${data_dir}" placeholder:"DIR" help:"Data directory (${default}); it must hold no store yet."`
-	File    string `arg:"" placeholder:"FILE" help:"What callnorm backup wrote."`
+	directory
+
+	File string `arg:"" placeholder:"FILE" help:"What callnorm backup wrote."`
 }
 
 // Help shows examples.
 func (restoreCommand) Help() string {
 	return `Checks every row of a backup and makes a data directory of it. Subscribers go on with cursors from before the backup;
-later ones are refused, and those subscribers start again at a time before it.
+later ones are refused, and those subscribers start again at a time before it. The directory must hold no store yet.
 
 Example:
 
@@ -50,10 +74,14 @@ Example:
 
 // Run restores.
 func (c restoreCommand) Run(ctx context.Context, streams streams) error {
-	if err := sqlite.Restore(ctx, c.File, c.DataDir); err != nil {
-		return fmt.Errorf("restore: %w", err)
+	to, err := c.path()
+	if err != nil {
+		return err
 	}
-	_, _ = fmt.Fprintln(streams.out, "restored:", c.DataDir)
+	if err := sqlite.Restore(ctx, c.File, to); err != nil {
+		return fmt.Errorf("restore into %s: %w", to, err)
+	}
+	_, _ = fmt.Fprintln(streams.out, "restored:", to)
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -46,6 +47,9 @@ func (c connection) dial() (*grpc.ClientConn, error) {
 		text, err := os.ReadFile(c.TokenFile)
 		if err != nil {
 			return nil, usagef("--token-file: %w", err)
+		}
+		if len(bytes.TrimSpace(text)) == 0 {
+			return nil, usagef("--token-file: %s is empty", c.TokenFile)
 		}
 		if near, err := access.IsLoopback(c.Addr); !secure && (err != nil || !near) {
 			return nil, usagef("a token is not sent to %s without TLS: say --tls or --ca-file", c.Addr)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -63,7 +64,7 @@ Beyond loopback every route but the webhook doors needs a reader. Three lines se
 
   openssl rand -hex 32 > crm.token && chmod 600 crm.token
   echo 'readers: [{name: crm, roles: [read], token: {file: crm.token}}]' >> callnorm.yaml
-  echo 'tls: {cert_file: server.pem, key_file: server.key}' >> callnorm.yaml
+  grep -q ^tls: callnorm.yaml || echo 'tls: {cert_file: server.pem, key_file: server.key}' >> callnorm.yaml
 
 The reader then says: callnorm tail --addr HOST:9090 --tls --token-file crm.token
 
@@ -212,6 +213,9 @@ func (s *service) reload() error {
 	loaded, err := s.load(s.adapters)
 	if err != nil {
 		return err
+	}
+	if len(loaded.Readers) == 0 && !s.gate.Open() {
+		return errors.New("the configuration has no readers any more, which would let everybody read: that takes a restart")
 	}
 	if (s.certificates != nil) != (loaded.TLS != (config.TLS{})) || s.loaded.TLS != loaded.TLS {
 		s.log.Warn("the files of tls are others now; that takes a restart")

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/callnorm/callnorm/adapters"
+	"github.com/callnorm/callnorm/cmd/callnorm/config"
 	"github.com/callnorm/callnorm/internal/intake"
 	"github.com/callnorm/callnorm/server"
 	"github.com/callnorm/callnorm/server/bounds"
@@ -57,27 +58,20 @@ func (c verifyCommand) Run(ctx context.Context, set *adapters.Set, streams strea
 	case c.Save != "" || c.Discard:
 		return usagef("--save and --discard belong to --held")
 	}
-	loaded, err := configuration{Config: c.Config}.load(set)
-	if err != nil {
-		return err
-	}
-	var source intake.Source
-	for _, configured := range sourcesOf(loaded) {
-		if configured.Name == c.Source {
-			source = configured
-		}
-	}
+	source, found, err := config.LoadSource(c.Config, c.Source, os.LookupEnv, set)
 	switch {
-	case source.Name == "":
+	case err != nil:
+		return usagef("the configuration has problems:\n%w", err)
+	case !found:
 		return usagef("there is no source %q in the configuration", c.Source)
 	case source.Verifier == nil:
 		return usagef("source %q has no verification: it takes deliveries from anybody", c.Source)
 	}
-	request, err := c.saved(ctx, source, streams.in)
+	request, err := c.saved(ctx, source.Source, streams.in)
 	if err != nil {
 		return &usageError{err}
 	}
-	explained := intake.Explain(source, request)
+	explained := intake.Explain(source.Source, request)
 	if _, err := fmt.Fprintln(streams.out, strings.TrimRight(explained.String(), "\n")); err != nil {
 		return err
 	}

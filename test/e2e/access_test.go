@@ -347,7 +347,7 @@ func TestOutsideLoopbackNothingStartsWithoutReaders(t *testing.T) {
 	})
 
 	// What the help says to do about it.
-	lines := regexp.MustCompile(`(?m)^ +(openssl rand .*)\n +(echo .*)\n +(echo .*)$`).FindStringSubmatch(run(t, "serve", "--help").out)
+	lines := regexp.MustCompile(`(?m)^ +(openssl rand .*)\n +(echo .*)\n +(grep .*)$`).FindStringSubmatch(run(t, "serve", "--help").out)
 	if lines == nil {
 		t.Fatal("serve --help has no three lines")
 	}

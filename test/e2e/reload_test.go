@@ -79,3 +79,15 @@ func TestABrokenConfigurationKeepsTheSourcesAndSaysSo(t *testing.T) {
 		})
 	}
 }
+
+// TestAReloadDoesNotOpenTheHouse takes the readers out of the file of a running service on loopback.
+func TestAReloadDoesNotOpenTheHouse(t *testing.T) {
+	f := newReaders(t)
+	s := serve(t, "--config", f.configure(t, readers+sales("old.secret")), "--data-dir", f.data())
+	f.configure(t, sales("old.secret"))
+	if said := s.reload(t); !strings.Contains(said, "not reloaded") || !strings.Contains(said, "no readers any more") {
+		t.Error(said)
+	}
+	s.run(t, "doctor").expect(t, 1, "a reader's credential is needed")
+	s.run(t, "doctor", "--token-file", f.file("ops.token")).expect(t, 1, "the configuration of ")
+}

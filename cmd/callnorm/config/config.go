@@ -6,8 +6,10 @@
 package config
 
 import (
+	"cmp"
 	"net/netip"
 	"path/filepath"
+	"slices"
 
 	"github.com/callnorm/callnorm/adapters"
 	"github.com/callnorm/callnorm/internal/intake"
@@ -79,15 +81,7 @@ type Overrides struct {
 
 // Load reads a file, or only fills in the defaults where file is empty. The error is a *Problems with everything that is wrong.
 func Load(file string, over Overrides, environment func(string) (string, bool), set *adapters.Set) (*Config, error) {
-	dir := filepath.Dir(file)
-	if absolute, err := filepath.Abs(dir); err == nil {
-		dir = absolute
-	}
-	l := &load{
-		file: file, dir: dir, environment: environment, set: set,
-		places: make(map[any]place), secrets: make(map[signature.Secret]owner),
-	}
-	doc := new(document)
+	l, doc := newLoad(file, environment, set), new(document)
 	if l.read(doc) {
 		l.override(doc, over)
 		config := l.resolve(doc)
@@ -96,6 +90,55 @@ func Load(file string, over Overrides, environment func(string) (string, bool), 
 		}
 	}
 	return nil, newProblems(l.problems)
+}
+
+// LoadSource reads a file as Load does, but of all that it refers to only what one source needs: whoever looks into that one may not
+// have the other secrets. It returns false where the file has no such source.
+func LoadSource(file, name string, environment func(string) (string, bool), set *adapters.Set) (Source, bool, error) {
+	l, doc := newLoad(file, environment, set), new(document)
+	if !l.read(doc) {
+		return Source{}, false, newProblems(l.problems)
+	}
+	if len(doc.Sources) > 0 {
+		doc.Sources = slices.DeleteFunc(doc.Sources, func(configured *source) bool { return configured == nil || configured.Name != name })
+		if len(doc.Sources) == 0 {
+			return Source{}, false, nil
+		}
+	}
+	only := &document{PublicURL: doc.PublicURL, Limits: doc.Limits, Sources: doc.Sources}
+	for _, configured := range only.Sources {
+		configured.Hold = nil
+	}
+	config := l.resolve(only)
+	if len(l.problems) > 0 {
+		return Source{}, false, newProblems(l.problems)
+	}
+	for _, source := range config.Sources {
+		if source.Name == name {
+			return source, true, nil
+		}
+	}
+	return Source{}, false, nil
+}
+
+// DataDir reads where a file says that everything is kept, and nothing else of it.
+func DataDir(file string) (string, error) {
+	l, doc := newLoad(file, func(string) (string, bool) { return "", false }, nil), new(document)
+	if !l.read(doc) {
+		return "", newProblems(l.problems)
+	}
+	return cmp.Or(doc.DataDir, DefaultDataDir), nil
+}
+
+func newLoad(file string, environment func(string) (string, bool), set *adapters.Set) *load {
+	dir := filepath.Dir(file)
+	if absolute, err := filepath.Abs(dir); err == nil {
+		dir = absolute
+	}
+	return &load{
+		file: file, dir: dir, environment: environment, set: set,
+		places: make(map[any]place), secrets: make(map[signature.Secret]owner),
+	}
 }
 
 // load is the state of one Load.

@@ -110,7 +110,7 @@ func (l *load) tls(files *tlsFiles) TLS {
 		}
 		l.problemf(at, "%s", text)
 	}
-	l.guarded(&files.KeyFile)
+	l.guardedFile(&files.KeyFile)
 	return TLS{CertFile: files.CertFile, KeyFile: files.KeyFile, ClientCAFile: files.ClientCAFile}
 }
 
@@ -157,6 +157,9 @@ func (l *load) publicURL(field *string) {
 
 func (l *load) holdKey(r *reference) signature.Secret {
 	key, ok := l.secret(r)
+	if ok {
+		l.guarded(r)
+	}
 	if !ok {
 		return ""
 	}
@@ -256,6 +259,7 @@ func (l *load) readers(doc *document) []access.Reader {
 			if !ok {
 				continue
 			}
+			l.guarded(r)
 			if len(token) < minToken {
 				l.problemf(r, "is too short: it takes at least %d bytes", minToken)
 			} else if strings.ContainsFunc(string(token), func(char rune) bool { return char <= ' ' || char > '~' }) {

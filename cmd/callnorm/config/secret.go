@@ -36,7 +36,6 @@ func (l *load) secret(r *reference) (secret signature.Secret, ok bool) {
 			l.problemf(r, "%s: %v", printable(r.File), cause(err))
 			return "", false
 		}
-		l.guarded(&r.File)
 		text = string(read)
 	case r.Env != "":
 		value, set := l.environment(r.Env)
@@ -73,8 +72,10 @@ func (l *load) absolute(file string) string {
 	return filepath.Join(l.dir, file)
 }
 
-// guarded warns of a file that everybody can read. Groups are how a service shares a secret with its operator.
-func (l *load) guarded(file *string) {
+// guarded warns of a secret in a file that everybody can read. Groups are how a service shares a secret with its operator.
+func (l *load) guarded(r *reference) { l.guardedFile(&r.File) }
+
+func (l *load) guardedFile(file *string) {
 	const others = 0o004
 	if about, err := os.Stat(*file); err == nil && about.Mode().IsRegular() && about.Mode().Perm()&others != 0 {
 		l.warningf(file, "%s can be read by everybody on this machine: chmod o-rwx", printable(*file))

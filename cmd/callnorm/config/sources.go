@@ -136,8 +136,8 @@ func (l *load) verifier(configured *source, adapter adapters.Adapter, index int)
 	one(l, &written.Header, &written.Headers, "headers")
 	before := len(l.problems)
 	settings := l.settings(configured, adapter)
-	list := written.Secrets
-	switch public := settings.Scheme == signature.SchemeRSA || settings.Scheme == signature.SchemeEd25519; {
+	list, public := written.Secrets, settings.Scheme == signature.SchemeRSA || settings.Scheme == signature.SchemeEd25519
+	switch {
 	case public && len(list) > 0:
 		l.rejectf(list[0], "has no place in the scheme %s, which takes public keys under keys", settings.Scheme)
 	case public:
@@ -149,6 +149,9 @@ func (l *load) verifier(configured *source, adapter adapters.Adapter, index int)
 	var read []*reference // the secrets'
 	for _, r := range list {
 		if secret, ok := l.secret(r); ok {
+			if !public {
+				l.guarded(r)
+			}
 			l.own(r, secret, index)
 			secrets, read = append(secrets, secret), append(read, r)
 		}
