@@ -1,6 +1,7 @@
 package signature
 
 import (
+	"encoding/hex"
 	"fmt"
 	"strconv"
 	"strings"
@@ -55,13 +56,21 @@ func (v *Verifier) Explain(r Request) Explanation {
 	}
 	if !v.settings.credential() {
 		x.Received, _ = lookup(r.Header, v.settings.Headers, CauseSignatureMissing, CauseSignatureDuplicate)
-		x.Texts = v.explainTexts(&r, e)
+		x.Texts = v.explainTexts(&r, e, v.spelling(x.Received))
 	}
 	x.Likely = v.likely(r, x)
 	return x
 }
 
-func (v *Verifier) explainTexts(r *Request, e evidence) []SignedText {
+// spelling returns the encoding in which a signature is compared with one that came: its own, where any is taken.
+func (v *Verifier) spelling(received string) string {
+	if _, err := hex.DecodeString(strings.TrimPrefix(received, v.settings.Prefix)); v.settings.Encoding == encodingAny && received != "" && err == nil {
+		return encodingHex
+	}
+	return v.settings.Encoding
+}
+
+func (v *Verifier) explainTexts(r *Request, e evidence, encoding string) []SignedText {
 	if v.settings.signsTime() && e.timestamp == "" {
 		return nil
 	}
@@ -74,7 +83,7 @@ func (v *Verifier) explainTexts(r *Request, e evidence) []SignedText {
 		t := SignedText{Text: string(signed.join())}
 		for _, k := range v.keys {
 			if mac, ok := k.(macKey); ok {
-				t.Expected = append(t.Expected, encode(v.settings.Encoding, mac.sum(signed)))
+				t.Expected = append(t.Expected, encode(encoding, mac.sum(signed)))
 			}
 		}
 		texts = append(texts, t)
