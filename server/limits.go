@@ -13,7 +13,8 @@ import (
 type Limits struct {
 	// Connections may be open at a time on each listener, and ConnectionsPerAddress of them from one address.
 	Connections, ConnectionsPerAddress int
-	// InflightBytes is how much of bodies is in memory at a time.
+	// InflightBytes is how much of bodies is in memory at a time, apart from the first 32 KiB of each, for which there is as much
+	// again.
 	InflightBytes int64
 	// AddressRate is a bucket for each address, before anything is verified. Zero: there is none.
 	AddressRate intake.Rate

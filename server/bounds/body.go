@@ -27,8 +27,9 @@ type BodyLimits struct {
 	Pace Pace
 }
 
-// Pace is how fast a body must come: its n-th byte within Grace + n/Rate, and all of it Within. Only the time spent on waiting for
-// the sender counts. The zero value of a field means no bound.
+// Pace is how fast a body must come: each byte within Grace after the one before, its n-th within Grace + n/Rate, and all of it
+// Within. A stall is a stall: having sent much buys no time to send nothing. Only the time spent on waiting for the sender counts.
+// The zero value of a field means no bound.
 type Pace struct {
 	Grace  time.Duration
 	Rate   int64 // bytes per second
@@ -38,6 +39,15 @@ type Pace struct {
 // DefaultPace lets a webhook of 6.5 KB take 11 seconds, four times what the slowest phone network needs for it. A sender who holds
 // a connection for the whole minute has to send 55 KiB.
 var DefaultPace = Pace{Grace: 5 * time.Second, Rate: 1 << 10, Within: time.Minute}
+
+// due returns how long the next byte of a body may still take.
+func (p Pace) due(size int64, spent time.Duration) time.Duration {
+	due := p.allows(size) - spent
+	if p.Grace > 0 {
+		due = min(due, p.Grace)
+	}
+	return due
+}
 
 // allows returns how long the first bytes of a body may take until the next one comes.
 func (p Pace) allows(size int64) time.Duration {
@@ -53,7 +63,7 @@ func (p Pace) allows(size int64) time.Duration {
 	return allowed
 }
 
-func (p Pace) bounded() bool { return p.Rate > 0 || p.Within > 0 }
+func (p Pace) bounded() bool { return p.Grace > 0 || p.Rate > 0 || p.Within > 0 }
 
 // Body is what a request brought. Its bytes stay reserved until Release.
 type Body struct {
@@ -77,8 +87,9 @@ func (b Body) Release() {
 //
 // Errors are ErrTooLarge, ErrEncoding, ErrCorrupt, ErrUnreadable, ErrTooSlow, ErrOverloaded, or the one of the request's context.
 //
-// The pace is kept by the connection's read deadline, which needs a ResponseWriter that http.ResponseController can use; with
-// another one a sender who stops is not noticed before the next byte. Afterwards there is no read deadline until the next request.
+// The pace is kept, and slow bodies are thrown out of a full Budget, by the connection's read deadline, which needs a ResponseWriter
+// that http.ResponseController can use; with another one a sender who stops is not noticed before the next byte, and keeps its room.
+// Afterwards there is no read deadline until the next request.
 func Read(w http.ResponseWriter, r *http.Request, limits BodyLimits) (Body, error) {
 	in := newReading(w, r, limits)
 	body, err := in.body(r.Header)
@@ -187,17 +198,23 @@ func (in *reading) fetch() {
 		in.err = err
 		return
 	}
-	start := time.Now()
 	if in.limits.Pace.bounded() {
-		due := in.limits.Pace.allows(in.wire.size) - in.spent
+		due := in.limits.Pace.due(in.wire.size, in.spent)
 		if due <= 0 {
 			in.err = ErrTooSlow
 			return
 		}
-		_ = in.control.SetReadDeadline(start.Add(due)) // see Read
+		_ = in.control.SetReadDeadline(time.Now().Add(due)) // see Read
 	}
+	start := time.Now()
+	in.claim.listen(in.spent, in.interrupt)
 	n, err := in.source.Read(room)
+	thrown := in.claim.heard(err != nil)
 	in.spent += time.Since(start)
+	if thrown { // even if the last bytes came in that moment: the connection's deadline is over
+		in.err = ErrOverloaded
+		return
+	}
 	if in.err = in.wire.add(in.ctx, n); in.err == nil {
 		in.err = cause(err)
 	}
@@ -206,6 +223,9 @@ func (in *reading) fetch() {
 		_ = in.control.SetReadDeadline(time.Time{})
 	}
 }
+
+// interrupt ends the read that is going on.
+func (in *reading) interrupt() error { return in.control.SetReadDeadline(time.Unix(1, 0)) }
 
 // cause returns which of our errors an error of the source is. Its text is left out: it may tell addresses, or a line of a trailer.
 func cause(err error) error {

@@ -251,7 +251,8 @@ func TestPace(t *testing.T) {
 		"a sender who stops at once":             {6500, 0, time.Hour, "", ErrTooSlow, 5 * time.Second},
 		"a sender who sends a byte now and then": {6500, 1, time.Second, "", ErrTooSlow, 5 * time.Second},
 		"the same inflated":                      {6500, 1, time.Second, "gzip", ErrTooSlow, 5 * time.Second},
-		"a sender who stops after 2 KiB":         {6500, 2 << 10, time.Hour, "", ErrTooSlow, 7 * time.Second},
+		"a sender who stops after 2 KiB":         {6500, 2 << 10, time.Hour, "", ErrTooSlow, 5 * time.Second},
+		"a sender who stops after a large burst": {1 << 20, 258 << 10, time.Hour, "", ErrTooSlow, 5 * time.Second},
 		"a sender with the pace but no end":      {1 << 20, 2 << 10, time.Second, "", ErrTooSlow, time.Minute},
 	}
 	for name, tt := range tests {

@@ -19,6 +19,7 @@ var (
 	ErrUnreadable = errors.New("the body did not arrive as a whole")
 	// ErrTooSlow is a body that came slower than its pace. A sender on a bad network does better next time: 503.
 	ErrTooSlow = errors.New("the body came too slowly")
-	// ErrOverloaded is a body for which there was no room in time: 503 with Retry-After.
+	// ErrOverloaded is a body for which there was no room in time, or that came slowly while others waited for room: 503 with
+	// Retry-After.
 	ErrOverloaded = errors.New("too many bytes are being held at a time; try again")
 )

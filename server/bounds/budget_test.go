@@ -149,7 +149,7 @@ func TestBudgetIsNeverExceeded(t *testing.T) {
 		}
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		if got := budget.InFlight(); got != 0 || budget.holders.Len()+budget.others.Len() != 0 {
+		if got := budget.InFlight(); got != 0 || budget.pools[0].wanted+budget.pools[0].leaving != 0 || budget.receiving.Len() != 0 {
 			t.Errorf("%d bytes in flight", got)
 		}
 	})

@@ -3,8 +3,8 @@ package bounds
 import "context"
 
 const (
-	firstPiece = 8 << 10   // holds most webhooks whole
-	maxPiece   = 256 << 10 // a body's last piece is half empty on average
+	firstPiece = 8 << 10  // holds most webhooks whole
+	maxPiece   = 64 << 10 // a body's last piece is half empty on average, and all of it where a sender stops
 	leastPiece = 512
 )
 

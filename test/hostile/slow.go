@@ -24,6 +24,9 @@ const (
 	pace   = 200
 	// webhook is how large theirs are, in bytes.
 	webhook = 6_500
+	// burst is how much a slow sender of a large body sends at once, and declared how much it says that there is. Together they claim
+	// more than the service has room for, and throw each other out. They come back no sooner than others, so as not to be a flood.
+	burst, declared = 258 << 10, 10_000_000
 	// addresses is how many there are that slow senders come from: 127.0.0.2 and on.
 	addresses = 19
 	// gather is how long slow senders take to connect before a round is measured. It is as long as the shortest time after which
@@ -289,6 +292,12 @@ var manners = []func(ctx context.Context, c *crowd, conn net.Conn){
 	func(_ context.Context, c *crowd, conn net.Conn) { // half a body
 		_, _ = io.WriteString(conn, c.request(webhook)+strings.Repeat(" ", webhook/2))
 		gone(conn)
+	},
+	func(ctx context.Context, c *crowd, conn net.Conn) { // the beginning of a large body at once, and nothing else
+		start := time.Now()
+		_, _ = io.WriteString(conn, c.request(declared)+strings.Repeat(" ", burst))
+		gone(conn)
+		_ = wait(ctx, gather-time.Since(start))
 	},
 	func(ctx context.Context, c *crowd, conn net.Conn) { // request after request, and an answer byte by byte
 		if tcp, ok := conn.(*net.TCPConn); ok {
