@@ -77,17 +77,23 @@ func (s *deliveryService) GetDelivery(ctx context.Context, r *callnormv1.GetDeli
 	if err != nil {
 		return nil, err
 	}
-	kept, err := s.store.Delivery(ctx, id)
-	if err != nil {
-		return nil, noDelivery(err)
-	}
-	delivery, err := deliveryOf(id, kept, len(kept.Body))
+	kept, delivery, err := s.kept(ctx, id)
 	if err != nil {
 		return nil, err
 	}
 	delivery.Method, delivery.Path, delivery.Query, delivery.Body = kept.Method, kept.Path, kept.Query, kept.Body
 	delivery.Headers = headersOf(kept.Header)
 	return &callnormv1.GetDeliveryResponse{Delivery: delivery}, nil
+}
+
+// kept returns a delivery, and how it is shown without its headers and body.
+func (s *deliveryService) kept(ctx context.Context, id store.DeliveryID) (store.Delivery, *callnormv1.Delivery, error) {
+	kept, err := s.store.Delivery(ctx, id)
+	if err != nil {
+		return store.Delivery{}, nil, noDelivery(err)
+	}
+	shown, err := deliveryOf(id, kept, len(kept.Body))
+	return kept, shown, err
 }
 
 // headersOf shows a header. What is no UTF-8 cannot be shown as it is.
@@ -110,11 +116,7 @@ func (s *deliveryService) RenormalizeDelivery(ctx context.Context, r *callnormv1
 	if err != nil {
 		return nil, noDelivery(err)
 	}
-	kept, err := s.store.Delivery(ctx, id)
-	if err != nil {
-		return nil, noDelivery(err)
-	}
-	delivery, err := deliveryOf(id, kept, len(kept.Body))
+	_, delivery, err := s.kept(ctx, id)
 	if err != nil {
 		return nil, err
 	}
