@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/binary"
@@ -50,10 +51,7 @@ func (s *deliveryService) ListDeliveries(ctx context.Context, r *callnormv1.List
 	if err != nil {
 		return nil, err
 	}
-	limit := int(r.GetPageSize())
-	if limit == 0 {
-		limit = defaultPage
-	}
+	limit := cmp.Or(int(r.GetPageSize()), defaultPage)
 	page, err := s.store.Deliveries(ctx, deliveryFilter(r.GetFilter()), after, limit)
 	if err != nil {
 		return nil, fmt.Errorf("deliveries: %w", err)

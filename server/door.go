@@ -55,7 +55,7 @@ func (s *Server) deliver(w http.ResponseWriter, r *http.Request) (*callnormv1.In
 	if err != nil {
 		return nil, err
 	}
-	request, err := RequestAt(source, r.Method, r.URL.EscapedPath(), r.URL.RawQuery, r.Header)
+	request, err := requestOf(source, segments, r.Method, r.URL.EscapedPath(), r.URL.RawQuery, r.Header)
 	if err != nil {
 		return nil, err
 	}
@@ -106,6 +106,10 @@ func RequestAt(source intake.Source, method, path, query string, header http.Hea
 	if err != nil {
 		return intake.Request{}, err
 	}
+	return requestOf(source, segments, method, path, query, header)
+}
+
+func requestOf(source intake.Source, segments []string, method, path, query string, header http.Header) (intake.Request, error) {
 	request := intake.Request{Source: source.Name, Method: method, Path: path, Query: query, Header: header}
 	rest, secret := segments[1:], source.Verifier != nil && source.Verifier.UsesPathToken()
 	if secret && len(rest) > 0 {

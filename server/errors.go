@@ -88,6 +88,7 @@ var mappings = []struct {
 	{intake.ErrFailsNow, codes.FailedPrecondition, callnormv1.ErrorReason_ERROR_REASON_NOT_RENORMALIZED, ""},
 	{rejection.ErrClosed, codes.Unavailable, callnormv1.ErrorReason_ERROR_REASON_SHUTTING_DOWN, ""},
 	{errPageToken, codes.InvalidArgument, callnormv1.ErrorReason_ERROR_REASON_PAGE_TOKEN_MALFORMED, ""},
+	{rejection.ErrID, codes.InvalidArgument, callnormv1.ErrorReason_ERROR_REASON_PAGE_TOKEN_MALFORMED, errPageToken.Error()},
 	{errNoDelivery, codes.NotFound, callnormv1.ErrorReason_ERROR_REASON_DELIVERY_NOT_FOUND, ""},
 	{store.ErrNotFound, codes.NotFound, callnormv1.ErrorReason_ERROR_REASON_OUTCOME_NOT_FOUND, ""},
 	{context.Canceled, codes.Canceled, callnormv1.ErrorReason_ERROR_REASON_CANCELED, "the caller went away"},

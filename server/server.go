@@ -133,19 +133,18 @@ func New(settings Settings) (*Server, error) {
 	mux.HandleFunc("GET "+readyPath, s.may(s.ready))
 	mux.HandleFunc("GET "+metricsPath, s.may(promhttp.HandlerFor(s.metrics.registry, promhttp.HandlerOpts{}).ServeHTTP))
 	mux.Handle("/", s.gateway.mux)
-	gated := settings.Gate.HTTP(mux, isPublic, s.writeError)
-	door := settings.Gate.HTTP(http.HandlerFunc(s.door), isPublic, s.writeError)
-	s.http = s.newHTTP(func(w http.ResponseWriter, r *http.Request) {
+	gated := settings.Gate.HTTP(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if isDoor(r) {
-			door.ServeHTTP(w, r)
+			s.door(w, r)
 			return
 		}
-		gated.ServeHTTP(w, r)
-	})
+		mux.ServeHTTP(w, r)
+	}), isPublic, s.writeError)
+	s.http = s.newHTTP(gated.ServeHTTP)
 	s.public = s.newHTTP(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case isDoor(r):
-			door.ServeHTTP(w, r)
+			gated.ServeHTTP(w, r)
 		case r.URL.Path == livePath:
 			s.live(w, r)
 		default:

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -135,14 +136,8 @@ func (s *sourceService) ListRejections(ctx context.Context, r *callnormv1.ListRe
 	if err := s.known(r.GetSource()); err != nil {
 		return nil, err
 	}
-	limit := int(r.GetPageSize())
-	if limit == 0 {
-		limit = defaultPage
-	}
+	limit := cmp.Or(int(r.GetPageSize()), defaultPage)
 	found, err := s.rejections.Rejections(ctx, r.GetSource(), r.GetPageToken(), limit)
-	if errors.Is(err, rejection.ErrID) {
-		return nil, errPageToken
-	}
 	if err != nil {
 		return nil, fmt.Errorf("rejections: %w", err)
 	}
@@ -168,10 +163,7 @@ func (s *sourceService) known(name string) error {
 }
 
 func (s *sourceService) ListHeldRequests(ctx context.Context, r *callnormv1.ListHeldRequestsRequest) (*callnormv1.ListHeldRequestsResponse, error) {
-	limit := int(r.GetPageSize())
-	if limit == 0 {
-		limit = heldPage
-	}
+	limit := cmp.Or(int(r.GetPageSize()), heldPage)
 	page, err := s.held(ctx, r.GetSource(), r.GetPageToken(), limit)
 	if err != nil {
 		return nil, err
@@ -193,9 +185,6 @@ func (s *sourceService) ListHeldRequests(ctx context.Context, r *callnormv1.List
 // held returns what is held of a source. An empty page is the last.
 func (s *sourceService) held(ctx context.Context, source, after string, limit int) ([]rejection.HeldRequest, error) {
 	page, err := s.rejections.Held(ctx, source, after, limit)
-	if errors.Is(err, rejection.ErrID) {
-		return nil, errPageToken
-	}
 	if err != nil {
 		return nil, fmt.Errorf("held requests: %w", err)
 	}

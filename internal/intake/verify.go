@@ -111,7 +111,7 @@ func (in *Intake) Refuse(request Request, cause callnormv1.RejectionCause) {
 	if d := in.doors.Load().byName[request.Source]; d != nil && d.Hold != (rejection.Limits{}) && !slices.Contains(notHeld, cause) {
 		limits = d.Hold
 		held = &rejection.Request{
-			Event: request.Event, Method: request.Method, Path: request.Path, Query: request.Query, Header: request.Header,
+			Method: request.Method, Path: request.Path, Query: request.Query, Header: request.Header,
 			Body: wire, ReceiveTime: request.ReceiveTime,
 		}
 	}

@@ -73,7 +73,7 @@ type Rejection struct {
 
 // Request is a refused request as it came over the wire.
 type Request struct {
-	Event, Method string
+	Method string
 	// Path is the escaped path, Query the raw query without the question mark.
 	Path, Query string
 	Header      http.Header
@@ -84,7 +84,7 @@ type Request struct {
 
 // size is what a request counts against limits in bytes.
 func (r *Request) size() int64 {
-	n := len(r.Event) + len(r.Method) + len(r.Path) + len(r.Query) + len(r.Body)
+	n := len(r.Method) + len(r.Path) + len(r.Query) + len(r.Body)
 	for name, values := range r.Header {
 		for _, value := range values {
 			n += len(name) + len(value)

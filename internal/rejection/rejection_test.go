@@ -185,7 +185,7 @@ func TestRejectionsAndHeldRequests(t *testing.T) {
 	dir := t.TempDir()
 	b := mustOpen(t, dir, Settings{Key: key})
 	refused := &Request{
-		Event: "event", Method: http.MethodPost, Path: "/v1/webhooks/s/%2F\xff", Query: "a=b&a=\xfe",
+		Method: http.MethodPost, Path: "/v1/webhooks/s/%2F\xff", Query: "a=b&a=\xfe",
 		Header:      http.Header{"X-Signature": {"one", "two\xff"}, "Authorization": {""}},
 		Body:        append([]byte("\x1f\x8b\x00"), bytes.Repeat([]byte("marked body "), 1000)...),
 		ReceiveTime: begin,

@@ -21,6 +21,7 @@ type Verifier struct {
 	keys      []key
 	templates []template
 	bases     []string // the public URL, in the forms that the sender may have signed
+	signed    []string
 }
 
 // New returns a verifier. Secrets are ordered newest first; any of them may match. For RSA and Ed25519 they are the public keys,
@@ -52,6 +53,7 @@ func New(settings Settings, secrets []Secret) (*Verifier, error) {
 	if settings.Scheme == SchemeTwilio {
 		v.bases = addresses(v.settings.PublicURL)
 	}
+	v.signed = v.parts()
 	return v, nil
 }
 
@@ -69,8 +71,10 @@ func (v *Verifier) Name() string {
 }
 
 // Signed names the parts of a request that a signature covers: "body", "body without white space", "timestamp", "method", "url",
-// "form", "header NAME", "field PATH". It is nil for credentials, which cover nothing.
-func (v *Verifier) Signed() []string {
+// "form", "header NAME", "field PATH". It is nil for credentials, which cover nothing. It must not be changed.
+func (v *Verifier) Signed() []string { return v.signed }
+
+func (v *Verifier) parts() []string {
 	switch {
 	case v.settings.credential():
 		return nil
