@@ -50,7 +50,8 @@ func shrink(m protoreflect.Message, path string) string {
 	var largest protoreflect.FieldDescriptor
 	most := 0
 	m.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
-		if size := sizeOf(field, value); size > most {
+		size := sizeOf(field, value)
+		if size > most || size == most && largest != nil && field.Number() < largest.Number() { // the order of Range is undefined
 			largest, most = field, size
 		}
 		return true

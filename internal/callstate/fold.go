@@ -1,353 +1,304 @@
 // Package callstate puts together what several deliveries say about one call. It is pure: the result depends on the set of
-// contributions alone, not on their order or repetition, because every choice is the maximum of a total order and every
-// list is a union by identity.
+// contributions alone, not on their order or repetition, because every choice is the maximum of a total order, every list is a
+// union by identity, and how complete the whole is only grows with the set.
+//
+// Facts are chosen group by group: a value, its raw word and its mapping move as one, and so does everything else that would
+// state what nobody said if it came from two mouths: a transcript, a cost, a recording's address and its expiry. Of several
+// contributions that say something about a group, the one counts that comes first in this order:
+//
+//  1. a finished call never regresses: a status that tells of the end, before one of a call that goes on;
+//  2. final over interim: the more complete contribution;
+//  3. the later stage of the call, and for the whole duration the end of a transfer before all;
+//  4. read over derived;
+//  5. told over untold: a value before a raw word without one;
+//  6. the later event time, and any before none;
+//  7. the better mapping;
+//  8. the hash of the body, so that something decides. Where it does, and the contributions say different things about the call,
+//     the provenance holds a warning.
+//
+// Lists unite. Two elements are the same thing when they have the same id; where one of them has none, when all else that tells
+// such things apart is equal. Within one contribution nothing is a repetition: what one tells twice is there twice, and the
+// second of another is the same as that second one. Parts of an element that stand by themselves are chosen like any other group;
+// elements whose parts do not, such as extracted fields, are chosen as a whole.
+//
+// The whole is PARTIAL, SETTLING or FINAL like its most complete contribution. A SETTLING one is FINAL when all has come that one
+// of its SETTLING contributions expected, and nothing but contributions of a call that goes on speaks against it, or when a
+// deadline has passed.
 package callstate
 
 import (
 	"cmp"
-	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// Fold returns what the contributions say together. Each is the outcome that one item of one delivery amounts to by itself,
-// with that delivery as the only one in its provenance. The result shares memory with the contributions.
-//
-// Facts are chosen group by group: a value, its raw word and its mapping move as one. Of two contributions that say something
-// about a group the better one counts: final over interim, then the later stage of the call, then read over derived, then the
-// later event time, then the better mapping, then the hash of the body.
+// Fold returns what the contributions say together. Each is a deadline, or the outcome that one item of one delivery amounts to by
+// itself, with that delivery as the only one in its provenance. The result is empty when no delivery is among them. It is a message
+// of its own, but shares what is in it with the contributions.
 func Fold(contributions []*callnormv1.CallOutcome) *callnormv1.CallOutcome {
-	contributions = distinct(contributions)
-	if len(contributions) == 1 {
-		return Bound(contributions[0])
-	}
-	f := folder{voices: make([]voice, len(contributions)), sources: make(map[string]string)}
-	for i, call := range contributions {
-		f.voices[i] = newVoice(call)
-	}
-	slices.SortFunc(f.voices, func(a, b voice) int { return b.compare(a) })
-	messages := make([]protoreflect.Message, len(f.voices))
-	for i, v := range f.voices {
-		messages[i] = v.call.ProtoReflect()
+	f := listen(contributions)
+	if len(f.voices) == 0 {
+		return &callnormv1.CallOutcome{}
 	}
 	result := &callnormv1.CallOutcome{}
-	f.merge(result.ProtoReflect(), messages, "")
+	if len(f.voices) == 1 {
+		share(result, f.voices[0].call)
+		f.settle(result)
+		return Bound(result)
+	}
+	slices.SortFunc(f.voices, func(a, b *voice) int { return b.compare(a) })
+	statements := make([]statement, len(f.voices))
+	for i, v := range f.voices {
+		statements[i] = statement{by: i, m: v.call.ProtoReflect()}
+	}
+	f.merge(result.ProtoReflect(), statements, place{})
+	slices.Sort(result.GetPresentParts())
+	f.conclude(result)
 	f.settle(result)
 	result.Provenance = f.provenance()
 	return Bound(result)
 }
 
-// distinct drops repetitions of one item of one delivery.
-func distinct(contributions []*callnormv1.CallOutcome) []*callnormv1.CallOutcome {
-	if len(contributions) < 2 {
-		return contributions
-	}
-	type place struct {
-		delivery string
-		item     int32
-	}
-	seen := make(map[place]bool)
-	return slices.DeleteFunc(slices.Clone(contributions), func(call *callnormv1.CallOutcome) bool {
-		refs := call.GetProvenance().GetDeliveries()
-		if len(refs) == 0 {
-			return false
-		}
-		at := place{refs[0].GetDelivery(), refs[0].GetItem()}
-		repeated := seen[at]
-		seen[at] = true
-		return repeated
-	})
-}
-
-// voice is one contribution with what decides how much its word counts.
-type voice struct {
-	call    *callnormv1.CallOutcome
-	ref     *callnormv1.DeliveryRef
-	stage   int
-	derived map[string]bool
-}
-
-func newVoice(call *callnormv1.CallOutcome) voice {
-	v := voice{call: call, stage: stages[call.GetEvent()]}
-	if refs := call.GetProvenance().GetDeliveries(); len(refs) > 0 {
-		v.ref = refs[0]
-	}
-	if fields := call.GetProvenance().GetDerivedFields(); len(fields) > 0 {
-		v.derived = make(map[string]bool, len(fields))
-		for _, field := range fields {
-			v.derived[field] = true
+// share sets the fields of a message to those of another, without copying what is in them. Generated messages must not be copied
+// as a whole, and their own reflection takes ten times as long.
+func share[M any](target, source *M) {
+	to, from := reflect.ValueOf(target).Elem(), reflect.ValueOf(source).Elem()
+	for i := range to.NumField() {
+		if field := from.Field(i); to.Field(i).CanSet() && !field.IsZero() {
+			to.Field(i).Set(field)
 		}
 	}
-	return v
-}
-
-// stages order the notices of one call where no event time does.
-var stages = map[callnormv1.EventKind]int{
-	callnormv1.EventKind_EVENT_KIND_CALL_SCHEDULED:   1,
-	callnormv1.EventKind_EVENT_KIND_CALL_ATTEMPTED:   2,
-	callnormv1.EventKind_EVENT_KIND_CALL_RECEIVED:    2,
-	callnormv1.EventKind_EVENT_KIND_CALL_STARTED:     3,
-	callnormv1.EventKind_EVENT_KIND_CALL_CONNECTED:   4,
-	callnormv1.EventKind_EVENT_KIND_CALL_PROGRESS:    5,
-	callnormv1.EventKind_EVENT_KIND_CALL_TRANSFERRED: 6,
-	callnormv1.EventKind_EVENT_KIND_CALL_ENDED:       7,
-	callnormv1.EventKind_EVENT_KIND_TRANSFER_ENDED:   8,
-	callnormv1.EventKind_EVENT_KIND_RECORDING_READY:  8,
-	callnormv1.EventKind_EVENT_KIND_CALL_REPORTED:    9,
-}
-
-// compare orders whole contributions: how far the call had come, then when, then any order that does not depend on arrival.
-func (v voice) compare(other voice) int {
-	return cmp.Or(
-		v.compareStage(other), v.compareTime(other),
-		strings.Compare(v.ref.GetBodySha256(), other.ref.GetBodySha256()),
-		strings.Compare(v.ref.GetDelivery(), other.ref.GetDelivery()),
-		cmp.Compare(v.ref.GetItem(), other.ref.GetItem()),
-	)
-}
-
-func (v voice) compareStage(other voice) int {
-	return cmp.Or(
-		cmp.Compare(v.call.GetCompleteness(), other.call.GetCompleteness()),
-		cmp.Compare(v.stage, other.stage),
-	)
-}
-
-// compareStageOf is compareStage, but for what only the end of a transfer can tell: a report on the agent's part of the call may
-// have been made while the transferred part was still going on.
-func (v voice) compareStageOf(path string, other voice) int {
-	if path == "total_duration" && v.call.GetCompleteness() == other.call.GetCompleteness() {
-		ended := callnormv1.EventKind_EVENT_KIND_TRANSFER_ENDED
-		if c := cmp.Compare(present(v.call.GetEvent() == ended), present(other.call.GetEvent() == ended)); c != 0 {
-			return c
-		}
-	}
-	return v.compareStage(other)
-}
-
-func (v voice) compareTime(other voice) int {
-	a, b := v.call.GetEventTime(), other.call.GetEventTime()
-	if a == nil || b == nil {
-		return cmp.Compare(present(a != nil), present(b != nil))
-	}
-	return a.AsTime().Compare(b.AsTime())
-}
-
-func present(yes bool) int {
-	if yes {
-		return 1
-	}
-	return 0
 }
 
 // folder merges the contributions, the strongest first.
 type folder struct {
-	voices  []voice
-	sources map[string]string // path to delivery
-	derived []string
+	voices         []*voice
+	settled        bool              // nothing is waited for any more
+	sources        map[string]string // path to delivery
+	derived        []string
+	contradictions []string // paths
 }
 
-// merge sets each group of target from the message that speaks best about it. Messages belong to the voices of the same place
-// and are invalid where a voice says nothing.
-func (f *folder) merge(target protoreflect.Message, messages []protoreflect.Message, path string) {
-	for _, g := range groupsOf(target.Descriptor()) {
-		name := string(g.lead.Name())
-		if path == "" && slices.Contains(bookkeeping, name) {
+// listen tells deadlines from voices, and drops repetitions of one item of one delivery.
+func listen(contributions []*callnormv1.CallOutcome) *folder {
+	type origin struct {
+		delivery string
+		item     int32
+	}
+	f := &folder{voices: make([]*voice, 0, len(contributions)), sources: make(map[string]string)}
+	heard := make(map[origin]bool, len(contributions))
+	for _, call := range contributions {
+		if isDeadline(call) {
+			f.settled = true
 			continue
 		}
+		v := newVoice(call)
+		if v.ref != nil {
+			from := origin{v.ref.GetDelivery(), v.ref.GetItem()}
+			if heard[from] {
+				continue
+			}
+			heard[from] = true
+		}
+		f.voices = append(f.voices, v)
+	}
+	return f
+}
+
+// statement is what one voice says: its contribution, a part of it, or an element of one of its lists.
+type statement struct {
+	by int // place among the voices
+	m  protoreflect.Message
+}
+
+// place is where in the outcome a message stands.
+type place struct {
+	prefix string // of the paths of its fields
+	listed bool   // within a list: where its parts come from has no path
+}
+
+// merge sets each group of target from the statement that speaks best about it.
+func (f *folder) merge(target protoreflect.Message, statements []statement, at place) {
+	facts := factsOf(target.Descriptor())
+	for i := range facts.groups {
+		g := &facts.groups[i]
+		if g.kind == chosen {
+			f.choose(target, statements, g, place{prefix: at.prefix + g.name, listed: at.listed})
+			continue
+		}
+		told := g.told(statements)
 		switch {
-		case g.lead.IsList():
-			f.unite(target, messages, g.lead, path+name)
-		case g.lead.Message() != nil && mergeable[g.lead.Message().FullName()]:
-			inner := make([]protoreflect.Message, len(messages))
-			told := false
-			for i, m := range messages {
-				if m != nil && m.Has(g.lead) {
-					inner[i], told = m.Get(g.lead).Message(), true
-				}
-			}
-			if told {
-				f.merge(target.Mutable(g.lead).Message(), inner, path+name+".")
-			}
+		case len(told) == 0:
+		case g.kind == united:
+			f.unite(target.Mutable(g.lead).List(), told, g.lead, place{prefix: at.prefix + g.name, listed: at.listed})
 		default:
-			if best := f.best(messages, g, path+name); best >= 0 {
-				for _, field := range g.fields {
-					if messages[best].Has(field) {
-						target.Set(field, messages[best].Get(field))
-					}
-				}
-				f.credit(best, path+name)
+			for j := range told {
+				told[j].m = told[j].m.Get(g.lead).Message()
 			}
+			f.merge(target.Mutable(g.lead).Message(), told, place{prefix: at.prefix + g.name + ".", listed: at.listed})
 		}
 	}
 }
 
-// best returns the place of the message that speaks best about a group, or -1. The voices come strongest first, so that only
-// what the whole contribution's strength does not tell has to be looked at.
-func (f *folder) best(messages []protoreflect.Message, g group, path string) int {
-	best := -1
-	for i, m := range messages {
-		if m == nil || !g.spoken(m) {
+func (f *folder) choose(target protoreflect.Message, statements []statement, g *group, at place) {
+	first := slices.IndexFunc(statements, func(s statement) bool { return g.spoken(s.m) })
+	if first < 0 {
+		return
+	}
+	best := f.best(statements[first:], g, at.prefix)
+	for _, field := range g.fields {
+		if best.m.Has(field) {
+			target.Set(field, best.m.Get(field))
+		}
+	}
+	f.derive(best.by, at.prefix)
+	f.credit(best.by, at)
+}
+
+// best returns the statement that speaks best about a group, of which the first one does speak, and notes when only the hash of
+// its body made it so.
+func (f *folder) best(statements []statement, g *group, path string) statement {
+	best, contradicted := statements[0], false
+	for _, s := range statements[1:] {
+		if f.beaten(s, best, g, path) {
+			break
+		}
+		if !g.spoken(s.m) {
 			continue
 		}
-		if best < 0 || f.better(i, best, messages, g, path) {
-			best = i
+		c := f.compare(s, best, g, path)
+		switch {
+		case c > 0:
+			best, contradicted = s, false
+		case c == 0 && !contradicted && !g.notice:
+			contradicted = !g.same(s.m, best.m)
 		}
+	}
+	if contradicted {
+		f.contradictions = append(f.contradictions, path)
 	}
 	return best
 }
 
-func (f *folder) better(i, best int, messages []protoreflect.Message, g group, path string) bool {
-	a, b := f.voices[i], f.voices[best]
-	return cmp.Or(
-		a.compareStageOf(path, b),
-		cmp.Compare(present(!a.derived[path]), present(!b.derived[path])),
-		a.compareTime(b),
-		cmp.Compare(g.grade(messages[i]), g.grade(messages[best])),
-	) > 0
+// beaten tells whether neither a statement nor any weaker one after it can speak better about a group, or as well.
+func (f *folder) beaten(s, best statement, g *group, path string) bool {
+	v, w := f.voices[s.by], f.voices[best.by]
+	if ownStage[path] {
+		return false // they are not in the order of the voices
+	}
+	if c := w.compareStage(v); c != 0 {
+		return c > 0
+	}
+	return w.compareTime(v) > 0 && !w.derives(path) && (g.lead == nil || best.m.Has(g.lead))
 }
 
-func (f *folder) credit(i int, path string) {
-	for field := range f.voices[i].derived {
-		if field == path || strings.HasPrefix(field, path+".") {
+// compare orders statements about a group. What it leaves undecided, the order of the voices decides, which goes by stage, event
+// time and hash.
+func (f *folder) compare(a, b statement, g *group, path string) int {
+	v, w := f.voices[a.by], f.voices[b.by]
+	if c := v.compareStageOf(path, w); c != 0 {
+		return c
+	}
+	if c := compareBool(!v.derives(path), !w.derives(path)); c != 0 {
+		return c
+	}
+	if g.lead != nil {
+		if c := compareBool(a.m.Has(g.lead), b.m.Has(g.lead)); c != 0 {
+			return c
+		}
+	}
+	if c := v.compareTime(w); c != 0 {
+		return c
+	}
+	return cmp.Compare(g.grade(a.m), g.grade(b.m))
+}
+
+// credit notes which delivery a field comes from.
+func (f *folder) credit(by int, at place) {
+	if !at.listed {
+		f.sources[at.prefix] = f.voices[by].ref.GetDelivery()
+	}
+}
+
+// derive notes what of a path, or below it, a voice only derived.
+func (f *folder) derive(by int, path string) {
+	for _, field := range f.voices[by].derived {
+		if field == path || below(field, path) {
 			f.derived = append(f.derived, field)
 		}
 	}
-	if f.sources[path] == "" {
-		f.sources[path] = f.voices[i].ref.GetDelivery()
-	}
 }
 
-// unite sets a list to the union of the lists. Of two elements with one identity the stronger voice's is taken; where it is silent
-// about a part that the weaker one tells, and the parts stand by themselves, it is completed.
-func (f *folder) unite(target protoreflect.Message, messages []protoreflect.Message, field protoreflect.FieldDescriptor, path string) {
-	seen := make(map[string]int) // identity to place
-	for i, m := range messages {
-		if m == nil || !m.Has(field) {
-			continue
-		}
-		list := m.Get(field).List()
-		told := make(map[string]int)
-		for j := range list.Len() {
-			id := identity(field, list.Get(j))
-			at, known := seen[id]
-			if !known {
-				// Within one contribution nothing is a repetition: two equal turns were said twice.
-				union := target.Mutable(field).List()
-				if _, again := told[id]; !again {
-					told[id] = union.Len()
-				}
-				union.Append(list.Get(j))
-				continue
-			}
-			if field.Message() != nil && completable[field.Message().FullName()] {
-				union := target.Mutable(field).List()
-				union.Set(at, protoreflect.ValueOfMessage(completed(union.Get(at).Message(), list.Get(j).Message())))
-			}
-		}
-		if len(told) > 0 {
-			f.credit(i, path)
-		}
-		maps.Copy(seen, told)
-	}
+func below(path, parent string) bool {
+	return len(path) > len(parent) && path[len(parent)] == '.' && strings.HasPrefix(path, parent)
 }
 
-// completed returns an element with what a weaker twin tells beside it.
-func completed(element, weaker protoreflect.Message) protoreflect.Message {
-	fresh := false
-	for _, g := range groupsOf(element.Descriptor()) {
-		if g.spoken(element) || !g.spoken(weaker) {
-			continue
-		}
-		if !fresh { // the element belongs to its contribution
-			element, fresh = proto.Clone(element.Interface()).ProtoReflect(), true
-		}
-		for _, part := range g.fields {
-			if weaker.Has(part) {
-				element.Set(part, weaker.Get(part))
-			}
-		}
-	}
-	return element
-}
-
-// absorb puts a transfer that was only inferred, and names neither a kind nor a target, together with the one that is named.
-func absorb(transfers []*callnormv1.Transfer) []*callnormv1.Transfer {
-	var named, nameless []*callnormv1.Transfer
-	for _, transfer := range transfers {
-		if transfer.GetKindRaw() == "" && transfer.GetTarget() == nil && transfer.GetTargetName() == "" {
-			nameless = append(nameless, transfer)
-		} else {
-			named = append(named, transfer)
-		}
-	}
-	switch len(named) {
-	case 0:
-		return nameless
-	case 1:
-		for _, transfer := range nameless {
-			named[0], _ = completed(named[0].ProtoReflect(), transfer.ProtoReflect()).Interface().(*callnormv1.Transfer)
-		}
-	}
-	return named
-}
-
-// settle works out how complete the whole is: what was expected and has come is expected no more.
-func (f *folder) settle(result *callnormv1.CallOutcome) {
+// conclude works out how complete the whole is: what was expected and has come is expected no more.
+func (f *folder) conclude(result *callnormv1.CallOutcome) {
+	here := result.GetPresentParts()
 	strongest := f.voices[0].call
 	result.Completeness = strongest.GetCompleteness()
-	slices.Sort(result.GetPresentParts())
-	result.Transfers = absorb(result.GetTransfers())
 	for _, part := range strongest.GetExpectedParts() {
-		if !slices.Contains(result.GetPresentParts(), part) {
+		if !slices.Contains(here, part) {
 			result.ExpectedParts = append(result.ExpectedParts, part)
 		}
 	}
-	if result.GetCompleteness() == callnormv1.Completeness_COMPLETENESS_SETTLING &&
-		len(strongest.GetExpectedParts()) > 0 && len(result.GetExpectedParts()) == 0 && !open[result.GetStatus()] {
-		result.Completeness = callnormv1.Completeness_COMPLETENESS_FINAL
-	}
+	// Any one that has got all it expected will do, not only the strongest: otherwise a later one could take FINAL back.
+	over := slices.ContainsFunc(f.voices, func(v *voice) bool { return v.over })
+	satisfied := slices.ContainsFunc(f.voices, func(v *voice) bool {
+		expected := v.call.GetExpectedParts()
+		return v.call.GetCompleteness() == callnormv1.Completeness_COMPLETENESS_SETTLING && len(expected) > 0 &&
+			!slices.ContainsFunc(expected, func(part callnormv1.Part) bool { return !slices.Contains(here, part) })
+	})
+	f.settled = f.settled || over && satisfied
 }
 
-// open names the statuses of a call that is not over.
-var open = map[callnormv1.CallStatus]bool{
-	callnormv1.CallStatus_CALL_STATUS_QUEUED:      true,
-	callnormv1.CallStatus_CALL_STATUS_INITIATED:   true,
-	callnormv1.CallStatus_CALL_STATUS_RINGING:     true,
-	callnormv1.CallStatus_CALL_STATUS_IN_PROGRESS: true,
-	callnormv1.CallStatus_CALL_STATUS_PAUSED:      true,
+// settle ends the waiting of a whole that has waited long enough.
+func (f *folder) settle(result *callnormv1.CallOutcome) {
+	if f.settled && result.GetCompleteness() == callnormv1.Completeness_COMPLETENESS_SETTLING {
+		result.Completeness, result.ExpectedParts = callnormv1.Completeness_COMPLETENESS_FINAL, nil
+	}
 }
 
 func (f *folder) provenance() *callnormv1.Provenance {
+	type warning struct {
+		kind          callnormv1.WarningKind
+		path, message string
+	}
+	type unmapped struct{ path, value string }
 	strongest := f.voices[0].call.GetProvenance()
 	p := &callnormv1.Provenance{
 		Adapter: strongest.GetAdapter(), AdapterVersion: strongest.GetAdapterVersion(),
-		FieldSources: f.sources, DerivedFields: f.derived,
+		FieldSources: f.sources, DerivedFields: sorted(f.derived),
 	}
-	slices.Sort(p.GetDerivedFields())
-	p.DerivedFields = slices.Compact(p.GetDerivedFields())
-	warned, kept := make(map[string]bool), make(map[string]bool)
+	warned, kept := make(map[warning]bool), make(map[unmapped]bool)
 	unlisted := int32(0)
 	for _, v := range f.voices {
 		from := v.call.GetProvenance()
 		p.Deliveries = append(p.Deliveries, from.GetDeliveries()...)
-		for _, warning := range from.GetWarnings() {
-			if id := warning.GetKind().String() + warning.GetPath() + warning.GetMessage(); !warned[id] {
+		for _, w := range from.GetWarnings() {
+			if id := (warning{w.GetKind(), w.GetPath(), w.GetMessage()}); !warned[id] {
 				warned[id] = true
-				p.Warnings = append(p.Warnings, warning)
+				p.Warnings = append(p.Warnings, w)
 			}
 		}
 		for _, field := range from.GetUnmapped() {
-			if id := field.GetPath() + "\x00" + field.GetValueJson(); !kept[id] {
+			if id := (unmapped{field.GetPath(), field.GetValueJson()}); !kept[id] {
 				kept[id] = true
 				p.Unmapped = append(p.Unmapped, field)
 			}
 		}
 		unlisted = max(unlisted, from.GetUnmappedCount()-int32(len(from.GetUnmapped())))
+	}
+	for _, path := range sorted(f.contradictions) {
+		p.Warnings = append(p.Warnings, &callnormv1.Warning{
+			Kind: callnormv1.WarningKind_WARNING_KIND_CONTRADICTION, Path: path,
+			Message: "deliveries of equal standing disagree, and nothing but the hash of a body decided between them",
+		})
 	}
 	p.UnmappedCount = int32(len(p.GetUnmapped())) + unlisted
 	slices.SortFunc(p.GetDeliveries(), func(a, b *callnormv1.DeliveryRef) int {
@@ -358,4 +309,10 @@ func (f *folder) provenance() *callnormv1.Provenance {
 		)
 	})
 	return p
+}
+
+// sorted returns each text once, in order.
+func sorted(texts []string) []string {
+	slices.Sort(texts)
+	return slices.Compact(texts)
 }
