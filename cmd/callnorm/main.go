@@ -28,6 +28,7 @@ type commands struct {
 	Tail        tailCommand        `cmd:"" help:"Follow the outcomes of a running server."`
 	Doctor      doctorCommand      `cmd:"" help:"Say what is wrong with a running server, and what to do about it."`
 	Verify      verifyCommand      `cmd:"" help:"Explain whether a saved request is genuine, or take refused requests in after a fix."`
+	Import      importCommand      `cmd:"" help:"Take archived webhooks in, with the times at which they were received."`
 	Quarantine  quarantineCommand  `cmd:"" help:"See what could not be normalized, and try again."`
 	Renormalize renormalizeCommand `cmd:"" help:"Normalize kept deliveries again, after an adapter was corrected."`
 	Backup      backupCommand      `cmd:"" help:"Write everything that is kept into one file."`

@@ -56,6 +56,7 @@ func TestExitCodes(t *testing.T) {
 		"help of verify":                {"", []string{"verify", "--help"}, 0, "Examples:", ""},
 		"help of quarantine list":       {"", []string{"quarantine", "list", "--help"}, 0, "Examples:", ""},
 		"help of quarantine show":       {"", []string{"quarantine", "show", "--help"}, 0, "Examples:", ""},
+		"help of import":                {"", []string{"import", "--help"}, 0, "Examples:", ""},
 		"help of a retry":               {"", []string{"quarantine", "retry", "--help"}, 0, "Examples:", ""},
 		"help of renormalize":           {"", []string{"renormalize", "--help"}, 0, "Examples:", ""},
 		"help of backup":                {"", []string{"backup", "--help"}, 0, "Example:", ""},
