@@ -356,13 +356,14 @@ func (i *importer) deliver(ctx context.Context, request *callnormv1.IngestDelive
 			return answer, err
 		}
 		last := time.Unix(0, max(begun.UnixNano(), i.answered.Load()))
-		if time.Since(last) >= i.retryFor {
+		left := i.retryFor - time.Since(last)
+		if left <= 0 {
 			return nil, fmt.Errorf("the server has taken nothing for %s: %s", i.retryFor, status.Convert(err).Message())
 		}
 		if !i.trouble.Swap(true) {
 			i.meter.note(fmt.Sprintf("%s; trying on for %s", status.Convert(err).Message(), i.retryFor))
 		}
-		pause := max(wait/2+rand.N(wait), wanted(err)) //nolint:gosec // Chance keeps them apart, nothing more.
+		pause := min(left, max(wait/2+rand.N(wait), wanted(err))) //nolint:gosec // Chance keeps them apart, nothing more.
 		select {
 		case <-ctx.Done():
 			return nil, stopped(ctx)
