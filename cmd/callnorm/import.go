@@ -127,7 +127,7 @@ func (c importCommand) Run(ctx context.Context, streams streams) error {
 	hide := meter.run()
 	err = importer.run(ctx, stop, names, archives)
 	hide()
-	importer.progress.Tally.print(streams.out, time.Since(meter.start))
+	importer.progress.Tally.summarize(streams.out, time.Since(meter.start))
 	if err != nil {
 		return err
 	}

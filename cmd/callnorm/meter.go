@@ -43,9 +43,10 @@ func (t *tally) count(answer *callnormv1.IngestDeliveryResponse, received time.T
 	}
 }
 
-func (t tally) all() int64 { return t.New + t.Duplicates + t.Refused }
+func (t *tally) all() int64 { return t.New + t.Duplicates + t.Refused }
 
-func (t tally) print(out io.Writer, took time.Duration) {
+// summarize says what became of them, at the end.
+func (t *tally) summarize(out io.Writer, took time.Duration) {
 	_, _ = fmt.Fprintf(out, "taken in: %d, duplicates: %d, refused: %d, in %s\n", t.New, t.Duplicates, t.Refused, took.Round(time.Millisecond))
 	if !t.First.IsZero() {
 		_, _ = fmt.Fprintf(out, "received: %s to %s\n", t.First.UTC().Format(time.RFC3339), t.Last.UTC().Format(time.RFC3339))

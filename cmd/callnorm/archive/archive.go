@@ -280,9 +280,8 @@ func (r *reading) read() error {
 		return err
 	}
 	defer r.close()
-	base := r.name
-	if strings.HasSuffix(base, ".gz") {
-		base = strings.TrimSuffix(base, ".gz")
+	base, compressed := strings.CutSuffix(r.name, ".gz")
+	if compressed {
 		inflated, err := gzip.NewReader(r.raw)
 		if err != nil {
 			return fmt.Errorf("%s: %w", r.name, err)

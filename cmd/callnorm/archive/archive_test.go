@@ -149,12 +149,10 @@ func TestWhatIsLargerThanABodyIsPassedOver(t *testing.T) {
 
 func TestReadingGoesOnAtAnyMark(t *testing.T) {
 	t.Parallel()
+	root, tries := t.TempDir(), 0
 	rapid.Check(t, func(t *rapid.T) {
-		dir, err := os.MkdirTemp("", "archive-")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = os.RemoveAll(dir) }()
+		tries++
+		dir := filepath.Join(root, fmt.Sprint(tries))
 		for n, lines := range rapid.SliceOfN(rapid.IntRange(-1, 4), 1, 5).Draw(t, "lines of files, or a body") {
 			name := filepath.Join(dir, fmt.Sprintf("%d", n))
 			text := ""
@@ -290,7 +288,10 @@ func TestReadingEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	count := 0
-	for range open(t, name).Items(ctx, Mark{}) {
+	for item, err := range open(t, name).Items(ctx, Mark{}) {
+		if err != nil {
+			t.Errorf("%s: %v", item.Place(), err)
+		}
 		count++
 		cancel()
 	}
