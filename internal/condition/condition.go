@@ -27,6 +27,7 @@ import (
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/interpreter"
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 )
@@ -60,7 +61,10 @@ type EvalError struct{ Message string }
 func (e *EvalError) Error() string { return e.Message }
 
 // Condition is a compiled expression. It is safe for concurrent use.
-type Condition struct{ program cel.Program }
+type Condition struct {
+	program cel.Program
+	fields  map[protowire.Number]bool // nil: all
+}
 
 // Compile reads an expression. The error is a *SyntaxError, about the first fault.
 func Compile(expression string) (*Condition, error) {
@@ -85,7 +89,7 @@ func Compile(expression string) (*Condition, error) {
 	if err != nil {
 		return nil, &SyntaxError{1, 1, err.Error()}
 	}
-	return &Condition{program}, nil
+	return &Condition{program, fieldsOf(checked)}, nil
 }
 
 // Holds tells whether the condition holds for an outcome. The error is an *EvalError: the expression divided by zero, looked for what is
