@@ -344,10 +344,11 @@ func TestNothingPersonalIsToldWhereItDoesNotBelong(t *testing.T) {
 		func(_ fixture, _ []byte, n int) {
 			path := []string{
 				"/v1/outcomes:lookup?provider_call_id=", "/v1/outcomes:lookup?external_id.system=a&external_id.id=", "/v1/providers/synthflow/calls/",
-				"/v1/outcomes:stream?after=", "/v1/outcomes:stream?start_time=", "/v1/outcomes:stream?statuses=", "/v1/outcomes:stream?heartbeat_interval=",
+				"/v1/outcomes:stream?after=", "/v1/outcomes:stream?start_time=", "/v1/outcomes:stream?filter.statuses=", "/v1/outcomes:stream?heartbeat_interval=",
 				"/v1/deliveries?page_size=", "/v1/deliveries?page_token=", "/v1/deliveries?filter.quarantined=", "/v1/deliveries/", "/v1/outcomes/",
 				"/v1/sources/synthflow/rejections?page_token=", "/v1/sources/synthflow/rejections?page_size=",
-			}[n%14]
+				"/v1/outcomes:stream?filter.names=", "/v1/outcomes:stream?filter.", "/v1/subscriptions/",
+			}[n%17]
 			code, text := s.request(t, http.MethodGet, path+canary, nil)
 			counted("a question", code)
 			if code == http.StatusOK {

@@ -509,7 +509,7 @@ func TestNothingIsOpenToThoseWhoMayNot(t *testing.T) {
 	t.Run("with roles for something else", func(t *testing.T) {
 		conn := caller{}.dial(t, ca, s.address)
 		for token, may := range map[string][]string{
-			readerToken: {"/callnorm.v1.OutcomeService/", "/callnorm.v1.NormalizationService/Normalize", "/grpc."},
+			readerToken: {"/callnorm.v1.OutcomeService/", "/callnorm.v1.SubscriptionService/", "/callnorm.v1.NormalizationService/Normalize", "/grpc."},
 			ingestToken: {"/callnorm.v1.NormalizationService/IngestDelivery"},
 		} {
 			for _, method := range methods {

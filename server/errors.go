@@ -83,13 +83,22 @@ var mappings = []struct {
 	{store.ErrClosed, codes.Unavailable, callnormv1.ErrorReason_ERROR_REASON_SHUTTING_DOWN, ""},
 	{store.ErrCursorMalformed, codes.InvalidArgument, callnormv1.ErrorReason_ERROR_REASON_CURSOR_MALFORMED, ""},
 	{store.ErrCursorForeign, codes.FailedPrecondition, callnormv1.ErrorReason_ERROR_REASON_CURSOR_FOREIGN, ""},
-	{store.ErrCursorExpired, codes.OutOfRange, callnormv1.ErrorReason_ERROR_REASON_CURSOR_EXPIRED, ""},
+	{store.ErrTracesLeft, codes.Unavailable, callnormv1.ErrorReason_ERROR_REASON_TRACES_LEFT, ""},
+	{store.ErrOutdated, codes.FailedPrecondition, callnormv1.ErrorReason_ERROR_REASON_ACKNOWLEDGEMENT_OUTDATED, ""},
+	{store.ErrTooMany, codes.ResourceExhausted, callnormv1.ErrorReason_ERROR_REASON_TOO_MANY_SUBSCRIPTIONS, ""},
+	{errNoSubscription, codes.NotFound, callnormv1.ErrorReason_ERROR_REASON_SUBSCRIPTION_NOT_FOUND, ""},
+	{errSubscriptionExists, codes.AlreadyExists, callnormv1.ErrorReason_ERROR_REASON_SUBSCRIPTION_EXISTS, ""},
+	{errOthersSubscription, codes.PermissionDenied, callnormv1.ErrorReason_ERROR_REASON_PERMISSION_DENIED, ""},
+	{errTakenOver, codes.Aborted, callnormv1.ErrorReason_ERROR_REASON_SUBSCRIPTION_TAKEN_OVER, ""},
+	{errAcknowledgement, codes.InvalidArgument, callnormv1.ErrorReason_ERROR_REASON_ACKNOWLEDGEMENT_MALFORMED, ""},
+	{errConditionNotCurrent, codes.FailedPrecondition, callnormv1.ErrorReason_ERROR_REASON_CONDITION_INVALID, ""},
 	{intake.ErrSourceGone, codes.FailedPrecondition, callnormv1.ErrorReason_ERROR_REASON_NOT_RENORMALIZED, ""},
 	{intake.ErrFailsNow, codes.FailedPrecondition, callnormv1.ErrorReason_ERROR_REASON_NOT_RENORMALIZED, ""},
 	{rejection.ErrClosed, codes.Unavailable, callnormv1.ErrorReason_ERROR_REASON_SHUTTING_DOWN, ""},
 	{errPageToken, codes.InvalidArgument, callnormv1.ErrorReason_ERROR_REASON_PAGE_TOKEN_MALFORMED, ""},
 	{rejection.ErrID, codes.InvalidArgument, callnormv1.ErrorReason_ERROR_REASON_PAGE_TOKEN_MALFORMED, errPageToken.Error()},
 	{errNoDelivery, codes.NotFound, callnormv1.ErrorReason_ERROR_REASON_DELIVERY_NOT_FOUND, ""},
+	{errNoRevision, codes.NotFound, callnormv1.ErrorReason_ERROR_REASON_REVISION_NOT_FOUND, ""},
 	{store.ErrNotFound, codes.NotFound, callnormv1.ErrorReason_ERROR_REASON_OUTCOME_NOT_FOUND, ""},
 	{context.Canceled, codes.Canceled, callnormv1.ErrorReason_ERROR_REASON_CANCELED, "the caller went away"},
 	{context.DeadlineExceeded, codes.DeadlineExceeded, callnormv1.ErrorReason_ERROR_REASON_DEADLINE_EXCEEDED, "the deadline passed"},
@@ -109,7 +118,14 @@ func statusOf(err error) *status.Status {
 	violations := (*protovalidate.ValidationError)(nil)
 	unverified := (*intake.NotVerifiedError)(nil)
 	busy := (*intake.BusyError)(nil)
+	condition := (*conditionError)(nil)
+	expired := (*store.ExpiredError)(nil)
 	switch {
+	case errors.As(err, &condition):
+		return condition.status()
+	case errors.As(err, &expired):
+		return with(codes.OutOfRange, callnormv1.ErrorReason_ERROR_REASON_CURSOR_EXPIRED, err.Error(),
+			map[string]string{"oldest_cursor": expired.Oldest.String()})
 	case errors.As(err, &unverified):
 		return with(codes.Unauthenticated, callnormv1.ErrorReason_ERROR_REASON_NOT_VERIFIED, unverified.Error(),
 			map[string]string{"cause": strings.TrimPrefix(unverified.Cause.String(), "REJECTION_CAUSE_")})

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/callnorm/callnorm/internal/condition"
 	"github.com/callnorm/callnorm/internal/intake"
 	"github.com/callnorm/callnorm/internal/store"
 	"github.com/callnorm/callnorm/server/bounds"
@@ -41,7 +42,16 @@ func TestStatusOf(t *testing.T) {
 		"overloaded":          {errOverloaded, codes.Unavailable, "OVERLOADED"},
 		"malformed cursor":    {store.ErrCursorMalformed, codes.InvalidArgument, "CURSOR_MALFORMED"},
 		"foreign cursor":      {store.ErrCursorForeign, codes.FailedPrecondition, "CURSOR_FOREIGN"},
-		"expired cursor":      {store.ErrCursorExpired, codes.OutOfRange, "CURSOR_EXPIRED"},
+		"expired cursor":      {fmt.Errorf("read: %w", &store.ExpiredError{}), codes.OutOfRange, "CURSOR_EXPIRED"},
+		"outdated ack":        {store.ErrOutdated, codes.FailedPrecondition, "ACKNOWLEDGEMENT_OUTDATED"},
+		"malformed ack":       {errAcknowledgement, codes.InvalidArgument, "ACKNOWLEDGEMENT_MALFORMED"},
+		"no subscription":     {errNoSubscription, codes.NotFound, "SUBSCRIPTION_NOT_FOUND"},
+		"one too many":        {store.ErrTooMany, codes.ResourceExhausted, "TOO_MANY_SUBSCRIPTIONS"},
+		"another's":           {errOthersSubscription, codes.PermissionDenied, "PERMISSION_DENIED"},
+		"a name taken":        {fmt.Errorf("%w: x", errSubscriptionExists), codes.AlreadyExists, "SUBSCRIPTION_EXISTS"},
+		"taken over":          {fmt.Errorf("%w: x", errTakenOver), codes.Aborted, "SUBSCRIPTION_TAKEN_OVER"},
+		"a bad condition":     {fmt.Errorf("x: %w", &conditionError{&condition.SyntaxError{}}), codes.InvalidArgument, "CONDITION_INVALID"},
+		"an old condition":    {fmt.Errorf("%w: x", errConditionNotCurrent), codes.FailedPrecondition, "CONDITION_INVALID"},
 		"nothing there":       {store.ErrNotFound, codes.NotFound, "OUTCOME_NOT_FOUND"},
 		"several":             {&ambiguousError{names: []string{"outcomes/a", "outcomes/b"}}, codes.FailedPrecondition, "AMBIGUOUS"},
 		"a corrupt row":       {fmt.Errorf("%w: %w", store.ErrCorrupt, secret), codes.Internal, "INTERNAL"},

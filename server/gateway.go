@@ -69,6 +69,7 @@ func (s *Server) newGateway() (*gateway, error) {
 	for _, register := range []func(context.Context, *runtime.ServeMux, *grpc.ClientConn) error{
 		callnormv1.RegisterNormalizationServiceHandler, callnormv1.RegisterOutcomeServiceHandler,
 		callnormv1.RegisterDeliveryServiceHandler, callnormv1.RegisterSourceServiceHandler,
+		callnormv1.RegisterSubscriptionServiceHandler, callnormv1.RegisterPrivacyServiceHandler,
 	} {
 		if err := register(ctx, g.mux, g.conn); err != nil {
 			return nil, fmt.Errorf("gateway: %w", err)
@@ -113,11 +114,10 @@ type strictQuery struct{}
 
 // Parse sets the fields of a message from the parameters of a query.
 func (strictQuery) Parse(message proto.Message, values url.Values, filter *utilities.DoubleArray) error {
-	fields := message.ProtoReflect().Descriptor().Fields()
 	for key, list := range values {
-		name, _, _ := strings.Cut(key, ".")
-		if fields.ByTextName(name) == nil && fields.ByJSONName(name) == nil {
-			return fmt.Errorf("there is no such parameter; there are: %s", names(fields))
+		name, err := parameter(message.ProtoReflect().Descriptor(), key)
+		if err != nil {
+			return err
 		}
 		for _, value := range list {
 			if !utf8.ValidString(value) {
@@ -129,6 +129,30 @@ func (strictQuery) Parse(message proto.Message, values url.Values, filter *utili
 		}
 	}
 	return nil
+}
+
+// parameter returns the name of the field that a key leads to, by the fields of messages within a message.
+func parameter(message protoreflect.MessageDescriptor, key string) (string, error) {
+	path := ""
+	for step := range strings.SplitSeq(key, ".") {
+		if message == nil {
+			return "", fmt.Errorf("parameter %q has no parts", path)
+		}
+		fields := message.Fields()
+		field := fields.ByTextName(step)
+		if field == nil {
+			field = fields.ByJSONName(step)
+		}
+		switch {
+		case field == nil && path == "":
+			return "", fmt.Errorf("there is no such parameter; there are: %s", names(fields))
+		case field == nil:
+			return "", fmt.Errorf("parameter %q has no such part; there are: %s", path, names(fields))
+		}
+		path = strings.TrimPrefix(path+"."+string(field.Name()), ".")
+		message = field.Message()
+	}
+	return path, nil
 }
 
 // names lists fields as a query names them.

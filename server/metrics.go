@@ -6,6 +6,7 @@ import (
 
 	"github.com/callnorm/callnorm/adapters"
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
+	"github.com/callnorm/callnorm/internal/store"
 	"github.com/callnorm/callnorm/server/bounds"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -25,7 +26,12 @@ type Metrics struct {
 	rejected    *prometheus.CounterVec
 	connections *prometheus.CounterVec
 	denied      *prometheus.CounterVec
+	settled     *prometheus.CounterVec
+	trimmed     *prometheus.CounterVec
 }
+
+// sourceLabel names the source, as the configuration does.
+const sourceLabel = "source"
 
 // NewMetrics returns metrics in a registry of their own.
 func NewMetrics() *Metrics {
@@ -60,16 +66,23 @@ func NewMetrics() *Metrics {
 		}),
 		rejected: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "callnorm_rejections_total", Help: "Requests that were refused at the door, by source and cause.",
-		}, []string{"source", "cause"}),
+		}, []string{sourceLabel, "cause"}),
 		denied: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "callnorm_denied_total", Help: "Calls and routes that readers were kept out of, by code.",
 		}, []string{"code"}),
+		settled: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "callnorm_settled_total", Help: "Calls that became final because the time to wait for more had passed.",
+		}, []string{sourceLabel}),
+		trimmed: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "callnorm_trimmed_total", Help: "What retention has removed: outcomes, revisions and deliveries.",
+		}, []string{sourceLabel, "what"}),
 		connections: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "callnorm_refused_connections_total", Help: "Connections beyond the limits, in total or of one address.",
 		}, []string{"limit"}),
 	}
 	m.registry.MustRegister(
 		m.deliveries, m.normalized, m.unmapped, m.faults, m.commits, m.commitTime, m.commitGroup, m.streams, m.rejected, m.connections, m.denied,
+		m.settled, m.trimmed,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	return m
@@ -108,6 +121,16 @@ func (m *Metrics) Committed(deliveries int, took time.Duration, err error) {
 // Rejected counts a request that was refused. Sources are named by the configuration, never by a request.
 func (m *Metrics) Rejected(source string, cause callnormv1.RejectionCause) {
 	m.rejected.WithLabelValues(source, cause.String()).Inc()
+}
+
+// Settled counts a call that became final by itself.
+func (m *Metrics) Settled(source string) { m.settled.WithLabelValues(source).Inc() }
+
+// Trimmed counts what retention has removed.
+func (m *Metrics) Trimmed(source string, removed store.Removed) {
+	m.trimmed.WithLabelValues(source, "outcomes").Add(float64(removed.Outcomes))
+	m.trimmed.WithLabelValues(source, "revisions").Add(float64(removed.Revisions))
+	m.trimmed.WithLabelValues(source, "deliveries").Add(float64(removed.Deliveries))
 }
 
 func (m *Metrics) refusedConnection(limit string) { m.connections.WithLabelValues(limit).Inc() }

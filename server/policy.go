@@ -13,8 +13,22 @@ func Policy(openHouse bool) access.Policy {
 	return access.Policy{OpenHouse: openHouse, Methods: map[string]access.Role{
 		callnormv1.NormalizationService_Normalize_FullMethodName:      access.RoleRead,
 		callnormv1.NormalizationService_IngestDelivery_FullMethodName: access.RoleIngest,
-		callnormv1.OutcomeService_GetOutcome_FullMethodName:           access.RoleRead,
-		callnormv1.OutcomeService_StreamOutcomes_FullMethodName:       access.RoleRead,
+
+		callnormv1.OutcomeService_GetOutcome_FullMethodName:              access.RoleRead,
+		callnormv1.OutcomeService_ListOutcomes_FullMethodName:            access.RoleRead,
+		callnormv1.OutcomeService_ListOutcomeRevisions_FullMethodName:    access.RoleRead,
+		callnormv1.OutcomeService_CompareOutcomeRevisions_FullMethodName: access.RoleRead,
+		callnormv1.OutcomeService_StreamOutcomes_FullMethodName:          access.RoleRead,
+
+		// Whose subscription it is decides the service.
+		callnormv1.SubscriptionService_CreateSubscription_FullMethodName:      access.RoleRead,
+		callnormv1.SubscriptionService_GetSubscription_FullMethodName:         access.RoleRead,
+		callnormv1.SubscriptionService_ListSubscriptions_FullMethodName:       access.RoleRead,
+		callnormv1.SubscriptionService_DeleteSubscription_FullMethodName:      access.RoleRead,
+		callnormv1.SubscriptionService_StreamSubscription_FullMethodName:      access.RoleRead,
+		callnormv1.SubscriptionService_AcknowledgeSubscription_FullMethodName: access.RoleRead,
+		callnormv1.SubscriptionService_ResetSubscription_FullMethodName:       access.RoleRead,
+
 		readyPath:   access.RoleRead,
 		metricsPath: access.RoleRead,
 	}}

@@ -39,6 +39,7 @@ const (
 	keepaliveEvery   = time.Minute
 	keepaliveTimeout = 20 * time.Second
 	minClientPing    = 10 * time.Second
+	writeBuffer      = 128 << 10 // of a connection while something is written to it: some thirty outcomes in one system call
 )
 
 // Settings are what a server is made of.
@@ -102,10 +103,12 @@ func New(settings Settings) (*Server, error) {
 	s.metrics.observe(s.budget)
 	s.draining, s.drain = context.WithCancel(context.Background())
 	options := []grpc.ServerOption{
+		grpc.ForceServerCodecV2(newCodec()),
 		// grpc's own bounds are none.
 		grpc.MaxRecvMsgSize(maxRequest),
 		grpc.MaxConcurrentStreams(maxStreams),
 		grpc.MaxHeaderListSize(uint32(limits.HeaderBytes)),
+		grpc.WriteBufferSize(writeBuffer),
 		grpc.ConnectionTimeout(limits.ReadHeaderTimeout),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			MaxConnectionIdle: limits.IdleTimeout, Time: keepaliveEvery, Timeout: keepaliveTimeout,
@@ -117,9 +120,7 @@ func New(settings Settings) (*Server, error) {
 	}
 	s.grpc = settings.Gate.NewServer(s.outer, s.stream, options...)
 	// All REST requests share one connection in memory; what comes over it was judged and bounded at the door of HTTP.
-	s.inner = grpc.NewServer(
-		grpc.UnaryInterceptor(s.unary), grpc.StreamInterceptor(s.stream), grpc.MaxRecvMsgSize(math.MaxInt32),
-	)
+	s.inner = settings.Gate.NewInner(s.unary, s.stream, grpc.ForceServerCodecV2(newCodec()), grpc.MaxRecvMsgSize(math.MaxInt32))
 	s.register(settings)
 
 	var err error
@@ -157,17 +158,22 @@ func New(settings Settings) (*Server, error) {
 // register registers all services with the server for callers from outside and with the gateway's.
 func (s *Server) register(settings Settings) {
 	normalization := &normalizationService{intake: s.intake, now: s.now}
-	outcomes := &outcomeService{store: s.store, draining: s.draining, streams: s.metrics.streams}
+	followers := &followers{log: s.store, draining: s.draining, streams: s.metrics.streams}
+	outcomes := &outcomeService{store: s.store, followers: followers}
 	deliveries := &deliveryService{store: s.store, intake: s.intake, draining: s.draining, log: s.log}
 	sources := &sourceService{
 		intake: s.intake, rejections: settings.Rejections, store: s.store, now: s.now,
 		trouble: func() []*callnormv1.Finding { return s.trouble.findings(s.now(), s.certs) },
 	}
+	subscriptions := &subscriptionService{store: s.store, followers: followers, now: s.now}
+	privacy := &privacyService{store: s.store, intake: settings.Intake}
 	for _, registrar := range []grpc.ServiceRegistrar{s.grpc, s.inner} {
 		callnormv1.RegisterNormalizationServiceServer(registrar, normalization)
 		callnormv1.RegisterOutcomeServiceServer(registrar, outcomes)
 		callnormv1.RegisterDeliveryServiceServer(registrar, deliveries)
 		callnormv1.RegisterSourceServiceServer(registrar, sources)
+		callnormv1.RegisterSubscriptionServiceServer(registrar, subscriptions)
+		callnormv1.RegisterPrivacyServiceServer(registrar, privacy)
 	}
 	healthv1.RegisterHealthServer(s.grpc, s.health)
 	reflection.Register(s.grpc)

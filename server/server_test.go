@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -76,6 +77,7 @@ type system struct {
 	norm       callnormv1.NormalizationServiceClient
 	deliveries callnormv1.DeliveryServiceClient
 	sources    callnormv1.SourceServiceClient
+	subs       callnormv1.SubscriptionServiceClient
 	served     *server.Server
 	stop       func()
 	log        *journal
@@ -109,6 +111,20 @@ type setup struct {
 	limits   server.Limits
 	key      []byte           // of requests that are held
 	now      func() time.Time // of the server; time.Now when nil
+	reads    *atomic.Int64    // counts the entries that the server reads, unless it is nil
+}
+
+// counted is a store that counts the entries that are read of its log.
+type counted struct {
+	store.Store
+
+	reads *atomic.Int64
+}
+
+func (c counted) Read(ctx context.Context, after store.Cursor, filter store.Filter, limit int) (store.Page, error) {
+	page, err := c.Store.Read(ctx, after, filter, limit)
+	c.reads.Add(int64(len(page.Entries)))
+	return page, err
 }
 
 func start(t *testing.T, dir string) *system {
@@ -137,6 +153,9 @@ func (with setup) start(t *testing.T, dir string) *system {
 		with.now = time.Now
 	}
 	s := &system{kept: kept, log: &journal{}}
+	if with.reads != nil {
+		s.kept = counted{kept, with.reads}
+	}
 	metrics := server.NewMetrics()
 	log := slog.New(slog.NewTextHandler(s.log, nil))
 	if s.refused, err = rejection.Open(t.Context(), dir, rejection.Settings{Now: time.Now, Log: log, Key: with.key}); err != nil {
@@ -148,7 +167,7 @@ func (with setup) start(t *testing.T, dir string) *system {
 	gate := access.New(server.Policy(true))
 	gate.Set(with.readers)
 	if s.served, err = server.New(server.Settings{
-		Intake: s.intake, Store: kept, Rejections: s.refused, Metrics: metrics, Now: with.now, Log: log, Gate: gate,
+		Intake: s.intake, Store: s.kept, Rejections: s.refused, Metrics: metrics, Now: with.now, Log: log, Gate: gate,
 		Certificates: with.certs, Proxies: with.proxies, Limits: with.limits,
 	}); err != nil {
 		t.Fatal(err)
@@ -169,6 +188,7 @@ func (with setup) start(t *testing.T, dir string) *system {
 	s.norm = callnormv1.NewNormalizationServiceClient(s.conn)
 	s.deliveries = callnormv1.NewDeliveryServiceClient(s.conn)
 	s.sources = callnormv1.NewSourceServiceClient(s.conn)
+	s.subs = callnormv1.NewSubscriptionServiceClient(s.conn)
 	s.stop = sync.OnceFunc(func() {
 		http.DefaultClient.CloseIdleConnections()
 		cancel()
@@ -644,11 +664,11 @@ func TestStreams(t *testing.T) {
 		"from the beginning":    {&callnormv1.StreamOutcomesRequest{Start: from["beginning"]}, all},
 		"after the first":       {&callnormv1.StreamOutcomesRequest{Start: &callnormv1.StreamOutcomesRequest_After{After: cursors[0]}}, all[1:]},
 		"after where it began":  {&callnormv1.StreamOutcomesRequest{Start: &callnormv1.StreamOutcomesRequest_After{After: beginning}}, all},
-		"after one of filtered": {&callnormv1.StreamOutcomesRequest{Start: &callnormv1.StreamOutcomesRequest_After{After: cursors[1]}, Providers: []string{"anunzi"}}, all[3:4]},
-		"one provider":          {&callnormv1.StreamOutcomesRequest{Providers: []string{"anunzi"}}, []string{"c1", "c3"}},
-		"one source":            {&callnormv1.StreamOutcomesRequest{Sources: []string{"synthflow"}}, []string{"c0", "c2", "c4"}},
-		"one status":            {&callnormv1.StreamOutcomesRequest{Statuses: []callnormv1.CallStatus{callnormv1.CallStatus_CALL_STATUS_QUEUED}}, []string{"c1", "c3"}},
-		"the finished":          {&callnormv1.StreamOutcomesRequest{Completenesses: []callnormv1.Completeness{callnormv1.Completeness_COMPLETENESS_FINAL}}, []string{"c0", "c2", "c4"}},
+		"after one of filtered": {&callnormv1.StreamOutcomesRequest{Start: &callnormv1.StreamOutcomesRequest_After{After: cursors[1]}, Filter: &callnormv1.OutcomeFilter{Providers: []string{"anunzi"}}}, all[3:4]},
+		"one provider":          {&callnormv1.StreamOutcomesRequest{Filter: &callnormv1.OutcomeFilter{Providers: []string{"anunzi"}}}, []string{"c1", "c3"}},
+		"one source":            {&callnormv1.StreamOutcomesRequest{Filter: &callnormv1.OutcomeFilter{Sources: []string{"synthflow"}}}, []string{"c0", "c2", "c4"}},
+		"one status":            {&callnormv1.StreamOutcomesRequest{Filter: &callnormv1.OutcomeFilter{Statuses: []callnormv1.CallStatus{callnormv1.CallStatus_CALL_STATUS_QUEUED}}}, []string{"c1", "c3"}},
+		"the finished":          {&callnormv1.StreamOutcomesRequest{Filter: &callnormv1.OutcomeFilter{Completenesses: []callnormv1.Completeness{callnormv1.Completeness_COMPLETENESS_FINAL}}}, []string{"c0", "c2", "c4"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -659,7 +679,7 @@ func TestStreams(t *testing.T) {
 		})
 	}
 	t.Run("over REST", func(t *testing.T) {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/v1/outcomes:stream?after="+cursors[2]+"&providers=anunzi", nil)
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/v1/outcomes:stream?after="+cursors[2]+"&filter.providers=anunzi", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -718,7 +738,7 @@ func TestCaughtUpIsSaidOnce(t *testing.T) {
 func TestHeartbeatsCarryTheCursor(t *testing.T) {
 	s := start(t, t.TempDir())
 	stream, _ := s.stream(t, &callnormv1.StreamOutcomesRequest{
-		Start: from["now"], Providers: []string{"nobody"}, HeartbeatInterval: durationpb.New(time.Second),
+		Start: from["now"], Filter: &callnormv1.OutcomeFilter{Providers: []string{"nobody"}}, HeartbeatInterval: durationpb.New(time.Second),
 	})
 	s.deliver(t, "synthflow", call("filtered", "completed"))
 	beat, err := stream.Recv()

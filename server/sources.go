@@ -40,9 +40,10 @@ type rejections interface {
 	Flush(ctx context.Context) error
 }
 
-// waitingCounter counts what waits in quarantine, by source.
-type waitingCounter interface {
+// sourceCounter counts what is kept of each source.
+type sourceCounter interface {
 	CountWaiting(ctx context.Context) (map[string]int, error)
+	Usage(ctx context.Context) (map[string]int64, error)
 	Err() error
 }
 
@@ -51,7 +52,7 @@ type sourceService struct {
 
 	intake     sourceKeeper
 	rejections rejections
-	store      waitingCounter
+	store      sourceCounter
 	now        func() time.Time
 	trouble    func() []*callnormv1.Finding
 }
@@ -71,11 +72,15 @@ func (s *sourceService) sources(ctx context.Context) ([]*callnormv1.Source, erro
 	if err != nil {
 		return nil, fmt.Errorf("quarantine: %w", err)
 	}
+	usage, err := s.store.Usage(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("usage: %w", err)
+	}
 	configured := s.intake.Sources()
 	list := make([]*callnormv1.Source, len(configured))
 	for i, source := range configured {
 		list[i] = s.describe(source)
-		list[i].QuarantinedCount = int64(waiting[source.Name])
+		list[i].QuarantinedCount, list[i].StoredBytes = int64(waiting[source.Name]), usage[source.Name]
 	}
 	return list, nil
 }

@@ -12,6 +12,11 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 )
 
+const (
+	window     = 1 << 20
+	readBuffer = 128 << 10
+)
+
 func main() {
 	addr := flag.String("addr", "127.0.0.1:9090", "address of the server")
 	after := flag.String("after", "", "cursor to go on after; from the beginning without it")
@@ -23,7 +28,9 @@ func main() {
 }
 
 func follow(addr, after string, most int) error {
-	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	// The windows bound what is on its way while an outcome is worked on; grpc's own are small for a stream that catches up.
+	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithInitialWindowSize(window), grpc.WithInitialConnWindowSize(window), grpc.WithReadBufferSize(readBuffer))
 	if err != nil {
 		return err
 	}

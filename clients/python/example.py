@@ -76,7 +76,7 @@ def main(address: str) -> None:
 
         # A subscriber that stays connected sets no timeout; this one does, so that it fails instead of waiting for ever.
         request = outcome_service_pb2.StreamOutcomesRequest(
-            sources=["anunzi"], start_at=outcome_service_pb2.STREAM_START_NOW
+            filter=outcome_service_pb2.OutcomeFilter(sources=["anunzi"]), start_at=outcome_service_pb2.STREAM_START_NOW
         )
         stream = outcomes.StreamOutcomes(request, timeout=TIMEOUT)
         read(stream, 0)  # the first message tells where the stream begins; nothing after it is missed
@@ -90,7 +90,7 @@ def main(address: str) -> None:
         for call_id in call_ids[3:]:
             ingest(normalization, payload, call_id)
         request = outcome_service_pb2.StreamOutcomesRequest(
-            sources=["anunzi"], after=cursor, heartbeat_interval=timedelta(seconds=1)
+            filter=outcome_service_pb2.OutcomeFilter(sources=["anunzi"]), after=cursor, heartbeat_interval=timedelta(seconds=1)
         )
         stream = outcomes.StreamOutcomes(request, timeout=TIMEOUT)
         after, _ = read(stream, 3)

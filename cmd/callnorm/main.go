@@ -24,19 +24,23 @@ const (
 
 // commands is the command line. Each command is a file of its own.
 type commands struct {
-	Serve       serveCommand       `cmd:"" help:"Take webhooks in and hand outcomes out."`
-	Tail        tailCommand        `cmd:"" help:"Follow the outcomes of a running server."`
-	Doctor      doctorCommand      `cmd:"" help:"Say what is wrong with a running server, and what to do about it."`
-	Verify      verifyCommand      `cmd:"" help:"Explain whether a saved request is genuine, or take refused requests in after a fix."`
-	Import      importCommand      `cmd:"" help:"Take archived webhooks in, with the times at which they were received."`
-	Quarantine  quarantineCommand  `cmd:"" help:"See what could not be normalized, and try again."`
-	Renormalize renormalizeCommand `cmd:"" help:"Normalize kept deliveries again, after an adapter was corrected."`
-	Backup      backupCommand      `cmd:"" help:"Write everything that is kept into one file."`
-	Restore     restoreCommand     `cmd:"" help:"Make a data directory of a backup."`
-	Check       checkCommand       `cmd:"" help:"Read every row of a store or a backup, and name what is broken."`
-	Config      configCommand      `cmd:"" help:"Check or print the configuration."`
-	Normalize   normalizeCommand   `cmd:"" help:"Normalize a payload from a file, without a server."`
-	Version     versionCommand     `cmd:"" help:"Print the version."`
+	Serve        serveCommand        `cmd:"" help:"Take webhooks in and hand outcomes out."`
+	Tail         tailCommand         `cmd:"" help:"Follow the outcomes of a running server."`
+	List         listCommand         `cmd:"" help:"List the outcomes of a running server."`
+	Show         showCommand         `cmd:"" help:"Show one outcome, or how it came to be what it is."`
+	Delete       deleteCommand       `cmd:"" help:"Delete what is known of a call or of a person."`
+	Subscription subscriptionCommand `cmd:"" help:"See how far the subscriptions of a running server are, and move or delete them."`
+	Doctor       doctorCommand       `cmd:"" help:"Say what is wrong with a running server, and what to do about it."`
+	Verify       verifyCommand       `cmd:"" help:"Explain whether a saved request is genuine, or take refused requests in after a fix."`
+	Import       importCommand       `cmd:"" help:"Take archived webhooks in, with the times at which they were received."`
+	Quarantine   quarantineCommand   `cmd:"" help:"See what could not be normalized, and try again."`
+	Renormalize  renormalizeCommand  `cmd:"" help:"Normalize kept deliveries again, after an adapter was corrected."`
+	Backup       backupCommand       `cmd:"" help:"Write everything that is kept into one file."`
+	Restore      restoreCommand      `cmd:"" help:"Make a data directory of a backup."`
+	Check        checkCommand        `cmd:"" help:"Read every row of a store or a backup, and name what is broken."`
+	Config       configCommand       `cmd:"" help:"Check or print the configuration."`
+	Normalize    normalizeCommand    `cmd:"" help:"Normalize a payload from a file, without a server."`
+	Version      versionCommand      `cmd:"" help:"Print the version."`
 }
 
 // streams are what a command reads and writes.

@@ -13,6 +13,7 @@ import (
 	"github.com/callnorm/callnorm/cmd/callnorm/config"
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
 	"github.com/callnorm/callnorm/internal/intake"
+	"github.com/callnorm/callnorm/internal/store"
 	"google.golang.org/protobuf/encoding/protojson"
 )
 
@@ -110,3 +111,5 @@ type silent struct{}
 func (silent) Delivered(string, callnormv1.DeliveryState, bool, int)    {}
 func (silent) Normalized(string, time.Duration, adapters.Result, error) {}
 func (silent) Rejected(string, callnormv1.RejectionCause)               {}
+func (silent) Settled(string)                                           {}
+func (silent) Trimmed(string, store.Removed)                            {}

@@ -18,6 +18,7 @@ import (
 	"github.com/callnorm/callnorm/cmd/callnorm/config"
 	"github.com/callnorm/callnorm/internal/intake"
 	"github.com/callnorm/callnorm/internal/rejection"
+	"github.com/callnorm/callnorm/internal/store"
 	"github.com/callnorm/callnorm/internal/store/sqlite"
 	"github.com/callnorm/callnorm/server"
 	"github.com/callnorm/callnorm/server/access"
@@ -92,6 +93,7 @@ func (c serveCommand) Run(ctx context.Context, set *adapters.Set, streams stream
 	metrics := server.NewMetrics()
 	kept, err := sqlite.Open(ctx, loaded.DataDir, sqlite.Settings{
 		Now:      time.Now,
+		Describe: intake.Describe,
 		OnCommit: func(commit sqlite.Commit) { metrics.Committed(commit.Deliveries, commit.Duration, commit.Err) },
 	})
 	if err != nil {
@@ -120,7 +122,14 @@ func (c serveCommand) Run(ctx context.Context, set *adapters.Set, streams stream
 	reloading, stop := context.WithCancel(ctx)
 	defer stop()
 	go running.reloadOn(reloading, hangups)
+	upkeep := make(chan struct{})
+	go func() {
+		defer close(upkeep)
+		running.intake.Upkeep(reloading, func(err error) { log.Error("upkeep failed and is tried again", "error", err) })
+	}()
 	err = running.server.Serve(ctx, listeners, grace)
+	stop()
+	<-upkeep // before the store is closed
 	log.Info("stopped")
 	return err
 }
@@ -161,7 +170,7 @@ func (s *service) build(loaded *config.Config, openHouse bool, kept *sqlite.Stor
 	s.gate = access.New(server.Policy(openHouse))
 	s.gate.Set(loaded.Readers)
 	s.intake = intake.New(intake.Settings{
-		Adapters: s.adapters, Store: kept, Rejections: refused, Observer: metrics, Now: time.Now,
+		Adapters: s.adapters, Store: kept, Rejections: refused, Observer: observer{metrics, s.log}, Now: time.Now,
 	}, sourcesOf(loaded))
 	var err error
 	s.server, err = server.New(server.Settings{
@@ -169,6 +178,19 @@ func (s *service) build(loaded *config.Config, openHouse bool, kept *sqlite.Stor
 		Gate: s.gate, Certificates: s.certificates, Proxies: loaded.TrustedProxies, Limits: loaded.Limits,
 	})
 	return err
+}
+
+// observer counts what happens, and writes down what is seldom enough for that.
+type observer struct {
+	*server.Metrics
+
+	log *slog.Logger
+}
+
+// Trimmed counts what retention has removed, and writes it down.
+func (o observer) Trimmed(source string, removed store.Removed) {
+	o.Metrics.Trimmed(source, removed)
+	o.log.Info("retention has removed", "source", source, "outcomes", removed.Outcomes, "revisions", removed.Revisions, "deliveries", removed.Deliveries)
 }
 
 // onLoopback tells whether only this machine reaches what readers read. What a name stands for is known when it is listened on.

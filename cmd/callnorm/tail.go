@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
@@ -14,12 +15,11 @@ import (
 type tailCommand struct {
 	connection
 
-	After    string   `placeholder:"CURSOR" help:"Go on after this cursor." xor:"start"`
-	From     string   `placeholder:"beginning|now" help:"Where to begin (now)." xor:"start"`
-	Provider []string `placeholder:"NAME" help:"Only these providers."`
-	Source   []string `placeholder:"NAME" help:"Only these sources."`
-	JSON     bool     `name:"json" help:"Print each revision with its cursor as one line of JSON."`
-	Max      int      `placeholder:"N" help:"Stop after N revisions."`
+	After string `placeholder:"CURSOR" help:"Go on after this cursor." xor:"start"`
+	From  string `placeholder:"beginning|now" help:"Where to begin (now)." xor:"start"`
+	choice
+	JSON bool `name:"json" help:"Print each revision with its cursor as one line of JSON."`
+	Max  int  `placeholder:"N" help:"Stop after N revisions."`
 }
 
 // Help shows examples.
@@ -31,14 +31,20 @@ Examples:
 
   callnorm tail
   callnorm tail --from beginning --provider voxia
+  callnorm tail --completeness final --status busy --status no-answer
+  callnorm tail --condition "outcome.talk_duration > duration('60s')"
   callnorm tail --json | jq .outcome.disposition
   callnorm tail --after AQ3Z...`
 }
 
 // Run follows the outcomes until ctx ends.
 func (c tailCommand) Run(ctx context.Context, streams streams) error {
-	if c.From != "" && c.From != "beginning" && c.From != "now" {
+	if c.From != "" && c.From != fromBeginning && c.From != fromNow {
 		return usagef("--from takes beginning or now, not %q", c.From)
+	}
+	filter, err := c.filter()
+	if err != nil {
+		return err
 	}
 	conn, err := c.dial()
 	if err != nil {
@@ -47,12 +53,12 @@ func (c tailCommand) Run(ctx context.Context, streams streams) error {
 	defer func() { _ = conn.Close() }()
 	follower := follower{
 		client: callnormv1.NewOutcomeServiceClient(conn), streams: streams, json: c.JSON, left: c.Max,
-		request: &callnormv1.StreamOutcomesRequest{Providers: c.Provider, Sources: c.Source},
+		request: &callnormv1.StreamOutcomesRequest{Filter: filter},
 	}
 	switch {
 	case c.After != "":
 		follower.resume(c.After)
-	case c.From == "beginning":
+	case c.From == fromBeginning:
 		follower.request.Start = &callnormv1.StreamOutcomesRequest_StartAt{StartAt: callnormv1.StreamStart_STREAM_START_BEGINNING}
 	default:
 		follower.request.Start = &callnormv1.StreamOutcomesRequest_StartAt{StartAt: callnormv1.StreamStart_STREAM_START_NOW}
@@ -134,9 +140,13 @@ func (f *follower) print(message *callnormv1.StreamOutcomesResponse) error {
 	if f.json {
 		return printJSON(f.streams.out, message)
 	}
-	o := message.GetOutcome()
-	_, err := fmt.Fprintf(f.streams.out, "%s  %-14s %-16s %-9s %s%s%s%s r%d\n",
-		o.GetRevisionTime().AsTime().Format(time.RFC3339), o.GetProvider(), word(o.GetEvent(), "EVENT_KIND_"),
+	return printOutcome(f.streams.out, message.GetOutcome().GetRevisionTime().AsTime(), message.GetOutcome())
+}
+
+// printOutcome prints an outcome as one line.
+func printOutcome(out io.Writer, at time.Time, o *callnormv1.CallOutcome) error {
+	_, err := fmt.Fprintf(out, "%s  %-14s %-16s %-9s %s%s%s%s r%d\n",
+		at.Format(time.RFC3339), o.GetProvider(), word(o.GetEvent(), "EVENT_KIND_"),
 		word(o.GetCompleteness(), "COMPLETENESS_"), word(o.GetStatus(), "CALL_STATUS_"),
 		detail("end", o.GetEnd().GetReason() != 0, word(o.GetEnd().GetReason(), "END_REASON_")),
 		detail("answered by", o.GetAnsweredBy().GetValue() != 0, word(o.GetAnsweredBy().GetValue(), "ANSWERED_BY_KIND_")),

@@ -280,6 +280,7 @@ func (f *folder) provenance() *callnormv1.Provenance {
 	for _, v := range f.voices {
 		from := v.call.GetProvenance()
 		p.Deliveries = append(p.Deliveries, from.GetDeliveries()...)
+		p.RedactedClasses = append(p.RedactedClasses, from.GetRedactedClasses()...)
 		for _, w := range from.GetWarnings() {
 			if id := (warning{w.GetKind(), w.GetPath(), w.GetMessage()}); !warned[id] {
 				warned[id] = true
@@ -294,6 +295,7 @@ func (f *folder) provenance() *callnormv1.Provenance {
 		}
 		unlisted = max(unlisted, from.GetUnmappedCount()-int32(len(from.GetUnmapped())))
 	}
+	p.RedactedClasses = sorted(p.GetRedactedClasses())
 	for _, path := range sorted(f.contradictions) {
 		p.Warnings = append(p.Warnings, &callnormv1.Warning{
 			Kind: callnormv1.WarningKind_WARNING_KIND_CONTRADICTION, Path: path,

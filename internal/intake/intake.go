@@ -72,11 +72,18 @@ const (
 	maxContributionBytes = 4 << 20
 )
 
+// DefaultSettleAfter suits providers that analyse a call after its end: most take seconds, some a few minutes.
+const DefaultSettleAfter = 15 * time.Minute
+
 // Observer is told what happened, for metrics. It must be quick.
 type Observer interface {
 	Delivered(provider string, state callnormv1.DeliveryState, duplicate bool, unmapped int)
 	Normalized(adapter string, took time.Duration, result adapters.Result, err error)
 	Rejected(source string, cause callnormv1.RejectionCause)
+	// Settled tells that a call of the source became FINAL without a further delivery.
+	Settled(source string)
+	// Trimmed tells what retention has removed of the source, if anything, after each look.
+	Trimmed(source string, removed store.Removed)
 }
 
 // Settings are what an intake is made of.

@@ -44,6 +44,8 @@ type nobody struct{}
 func (nobody) Delivered(string, callnormv1.DeliveryState, bool, int)    {}
 func (nobody) Normalized(string, time.Duration, adapters.Result, error) {}
 func (nobody) Rejected(string, callnormv1.RejectionCause)               {}
+func (nobody) Settled(string)                                           {}
+func (nobody) Trimmed(string, store.Removed)                            {}
 
 func newIntake(t *testing.T, adapter stub, kept store.Store) *intake.Intake {
 	t.Helper()

@@ -12,6 +12,7 @@ import (
 
 	"github.com/callnorm/callnorm/adapters"
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
+	"github.com/callnorm/callnorm/internal/address"
 	"github.com/callnorm/callnorm/internal/callstate"
 	"github.com/callnorm/callnorm/internal/signature"
 	"github.com/callnorm/callnorm/internal/store"
@@ -21,6 +22,7 @@ import (
 
 // meaning is what a delivery means: what it says about calls, and what is reported of it.
 type meaning struct {
+	source        Source
 	id            store.DeliveryID
 	report        *callnormv1.IngestDeliveryResponse
 	contributions []store.Contribution
@@ -39,7 +41,7 @@ func (in *Intake) understand(source Source, id store.DeliveryID, delivery store.
 	result, err := in.normalize(source, adapters.Delivery{
 		Event: delivery.Event, Query: delivery.Query, Header: header, Body: delivery.Body, ReceiveTime: delivery.ReceiveTime,
 	})
-	m := &meaning{id: id, report: reportOf(result, err)}
+	m := &meaning{source: source, id: id, report: reportOf(result, err)}
 	if len(result.Outcomes) == 0 {
 		return m
 	}
@@ -52,7 +54,7 @@ func (in *Intake) understand(source Source, id store.DeliveryID, delivery store.
 	m.calls = make(map[place]*callnormv1.CallOutcome, len(result.Outcomes))
 	for _, outcome := range result.Outcomes {
 		m.unmapped += int(outcome.Call.GetProvenance().GetUnmappedCount())
-		m.contribute(identify(source, delivery.Key, outcome), source.Name, outcome, ref)
+		m.contribute(identify(source, delivery.Key, outcome), outcome, ref)
 	}
 	m.report.State = stateOf(len(m.contributions), len(m.report.GetFaults()))
 	return m
@@ -60,9 +62,11 @@ func (in *Intake) understand(source Source, id store.DeliveryID, delivery store.
 
 // contribute adds what one item says. An item that cannot be kept, because an adapter made something of it that is no valid
 // message, is a fault: the delivery is kept all the same.
-func (m *meaning) contribute(id store.OutcomeID, source string, outcome adapters.Outcome, from *callnormv1.DeliveryRef) {
+func (m *meaning) contribute(id store.OutcomeID, outcome adapters.Outcome, from *callnormv1.DeliveryRef) {
 	call := outcome.Call
-	call.Name, call.Source = outcomeName(id), source
+	call.Name, call.Source = outcomeName(id), m.source.Name
+	addresses := address.Of(call) // also of one that is redacted, so that it can be deleted by them
+	m.source.redact(call)
 	ref := proto.CloneOf(from)
 	ref.Item, ref.EventRaw = int32(outcome.Item), call.GetEventRaw()
 	call.Provenance.Deliveries = []*callnormv1.DeliveryRef{ref}
@@ -78,7 +82,7 @@ func (m *meaning) contribute(id store.OutcomeID, source string, outcome adapters
 		m.report.Faults = append(m.report.Faults, unfolded(err).ItemFault(outcome.Item))
 		return
 	}
-	m.contributions = append(m.contributions, store.Contribution{Outcome: id, Item: outcome.Item, Body: body})
+	m.contributions = append(m.contributions, store.Contribution{Outcome: id, Item: outcome.Item, Body: body, Addresses: addresses})
 	m.calls[place{id, outcome.Item}] = call
 }
 
@@ -112,7 +116,7 @@ func (m *meaning) keep(
 				}
 			}()
 			var revision store.Revision
-			revision, failure.err = m.fold(call, cause)
+			revision, failure.err = folding{cause: cause, settleAfter: m.source.SettleAfter, own: m.own}.fold(call)
 			return revision, failure.err
 		})
 		if err == nil || !errors.Is(err, store.ErrFold) {
@@ -133,6 +137,14 @@ func (m *meaning) keep(
 type foldFailure struct {
 	outcome store.OutcomeID
 	err     error
+}
+
+// own returns what the delivery says in a contribution, as it was before it was marshalled.
+func (m *meaning) own(c store.KeptContribution) *callnormv1.CallOutcome {
+	if c.Delivery != m.id {
+		return nil
+	}
+	return m.calls[place{c.Outcome, c.Item}]
 }
 
 // drop takes a call out that could not be put together, and reports its items. It returns false when there are none: then the
@@ -168,95 +180,6 @@ func unfolded(err error) *adapters.Error {
 		Reason: callnormv1.FaultReason_FAULT_REASON_ADAPTER_FAILED,
 		Detail: "the item could not be put together with what was known of the call; it is kept and can be normalized again",
 	}
-}
-
-// fold is the store's view of callstate.Fold. It runs inside the commit.
-func (m *meaning) fold(call store.Call, cause callnormv1.RevisionCause) (store.Revision, error) {
-	size := 0
-	for _, contribution := range call.Contributions {
-		size += len(contribution.Body)
-	}
-	if len(call.Contributions) > maxContributions || size > maxContributionBytes {
-		return store.Revision{}, errTooMany
-	}
-	previous := &callnormv1.CallOutcome{}
-	if call.Current != nil {
-		if err := proto.Unmarshal(call.Current.Body, previous); err != nil {
-			return store.Revision{}, fmt.Errorf("kept outcome: %w", err)
-		}
-	}
-	outcome, err := m.together(call, previous)
-	if err != nil {
-		return store.Revision{}, err
-	}
-	outcome.Name = outcomeName(call.Outcome)
-	outcome.Revision, outcome.AfterFinal = 1, false
-	if call.Current != nil {
-		outcome.Revision, outcome.RevisionCause = previous.GetRevision(), previous.GetRevisionCause()
-		outcome.RevisionTime, outcome.AfterFinal = previous.GetRevisionTime(), previous.GetAfterFinal()
-		if same(previous, outcome, cause) {
-			return store.Revision{}, nil // apart from what numbers and dates it, nothing is new
-		}
-		outcome.Revision = call.Current.Revision + 1
-		outcome.AfterFinal = previous.GetAfterFinal() || previous.GetCompleteness() == callnormv1.Completeness_COMPLETENESS_FINAL
-	}
-	outcome.RevisionCause = cause
-	outcome.RevisionTime = timestamppb.New(call.Time)
-	body, err := proto.Marshal(outcome)
-	if err != nil {
-		return store.Revision{}, fmt.Errorf("marshal outcome: %w", err)
-	}
-	keys := store.Keys{
-		Provider: outcome.GetProvider(), Source: outcome.GetSource(), ProviderCallID: outcome.GetProviderCallId(),
-		Status: int32(outcome.GetStatus()), Completeness: int32(outcome.GetCompleteness()),
-	}
-	for _, external := range outcome.GetExternalIds() {
-		keys.ExternalIDs = append(keys.ExternalIDs, store.ExternalID{System: external.GetSystem(), ID: external.GetId()})
-	}
-	return store.Revision{Body: body, Keys: keys}, nil
-}
-
-// together puts all contributions to a call together. A call from which renormalizing took the last one has nothing left but
-// where it came from.
-func (m *meaning) together(call store.Call, previous *callnormv1.CallOutcome) (*callnormv1.CallOutcome, error) {
-	if len(call.Contributions) == 0 {
-		return &callnormv1.CallOutcome{Provider: previous.GetProvider(), Source: previous.GetSource()}, nil
-	}
-	parts := make([]*callnormv1.CallOutcome, len(call.Contributions))
-	for i, contribution := range call.Contributions {
-		if known := m.calls[place{call.Outcome, contribution.Item}]; known != nil && contribution.Delivery == m.id {
-			parts[i] = known // as it was before it was marshalled
-			continue
-		}
-		parts[i] = &callnormv1.CallOutcome{}
-		if err := proto.Unmarshal(contribution.Body, parts[i]); err != nil {
-			return nil, fmt.Errorf("kept contribution: %w", err)
-		}
-	}
-	return callstate.Fold(parts), nil
-}
-
-// same tells whether an outcome says what it said before. That another version of an adapter says the same is no news.
-func same(previous, outcome *callnormv1.CallOutcome, cause callnormv1.RevisionCause) bool {
-	if proto.Equal(previous, outcome) {
-		return true
-	}
-	if cause != callnormv1.RevisionCause_REVISION_CAUSE_RENORMALIZED {
-		return false
-	}
-	return proto.Equal(unversioned(previous), unversioned(outcome))
-}
-
-func unversioned(outcome *callnormv1.CallOutcome) *callnormv1.CallOutcome {
-	clone := proto.CloneOf(outcome)
-	if clone.GetProvenance() == nil {
-		return clone
-	}
-	clone.Provenance.AdapterVersion = ""
-	for _, ref := range clone.GetProvenance().GetDeliveries() {
-		ref.AdapterVersion = ""
-	}
-	return clone
 }
 
 // summary returns what is kept of the report.

@@ -34,6 +34,7 @@ func (in *Intake) Normalize(payload Payload) (*callnormv1.NormalizeResponse, err
 	}
 	for _, outcome := range result.Outcomes {
 		outcome.Call.Source = source.Name
+		source.redact(outcome.Call)
 		response.Outcomes = append(response.Outcomes, callstate.Bound(outcome.Call))
 	}
 	return response, nil

@@ -58,6 +58,9 @@ func responseOf(receipt store.Receipt) (*callnormv1.IngestDeliveryResponse, erro
 	}
 	response.Delivery = deliveryName(receipt.Delivery)
 	response.Duplicate = &receipt.Duplicate
+	if receipt.Gone {
+		response.State = callnormv1.DeliveryState_DELIVERY_STATE_DELETED
+	}
 	for _, outcome := range receipt.Outcomes {
 		response.Outcomes = append(response.Outcomes, &callnormv1.DeliveredOutcome{
 			Name: outcomeName(outcome.Outcome), Revision: outcome.Revision, Duplicate: &receipt.Duplicate,

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/callnorm/callnorm/adapters"
+	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
+	"github.com/callnorm/callnorm/internal/redaction"
 	"github.com/callnorm/callnorm/internal/rejection"
 	"github.com/callnorm/callnorm/internal/signature"
 	"golang.org/x/time/rate"
@@ -33,6 +35,24 @@ type Source struct {
 	Hold rejection.Limits
 	// Rate bounds how much is let in, after verification. Zero is no bound.
 	Rate Rate
+	// SettleAfter is how long a call that has ended waits for what its provider usually tells besides, after the last word.
+	SettleAfter time.Duration
+	// Redaction keeps parts of what is told out of the outcomes.
+	Redaction redaction.Policy
+	// Retention says how long what comes in is kept.
+	Retention Retention
+}
+
+// redact keeps out of an outcome what the source's policy says, and notes that.
+func (s Source) redact(call *callnormv1.CallOutcome) {
+	classes := s.Redaction.Classes()
+	if len(classes) == 0 {
+		return
+	}
+	s.Redaction.Apply(call)
+	for _, class := range classes {
+		call.Provenance.RedactedClasses = append(call.Provenance.RedactedClasses, string(class))
+	}
 }
 
 // Rate is a token bucket.

@@ -236,6 +236,7 @@ var others = []Group{
 			"callnorm.v1.Provenance.adapter",
 			"callnorm.v1.Provenance.adapter_version",
 			"callnorm.v1.Provenance.derived_fields",
+			"callnorm.v1.Provenance.redacted_classes",
 			"callnorm.v1.Provenance.FieldSourcesEntry.key",
 			"callnorm.v1.Provenance.FieldSourcesEntry.value",
 			"callnorm.v1.DeliveryRef.delivery",

@@ -16,7 +16,7 @@ func TestCursorText(t *testing.T) {
 		"zero":      {},
 		"some":      {Log: [8]byte{1, 2, 3, 4, 5, 6, 7, 8}, Position: 42, Check: 0xdeadbeef},
 		"the last":  {Log: [8]byte{255, 255, 255, 255, 255, 255, 255, 255}, Position: math.MaxInt64, Check: math.MaxUint32},
-		"only bits": {Position: 1 << 40, Check: 1 << 31},
+		"only bits": {Position: 1 << 40, Check: 1 << 31, Trims: 1 << 63},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -28,6 +28,15 @@ func TestCursorText(t *testing.T) {
 				t.Errorf("%q is parsed as %+v, %v, want %+v", text, parsed, err, cursor)
 			}
 		})
+	}
+}
+
+func TestCursorOfVersion1(t *testing.T) {
+	t.Parallel()
+	const text = "AQECAwQFBgcIAAAAAAAAACreAL7v"
+	want := store.Cursor{Log: [8]byte{1, 2, 3, 4, 5, 6, 7, 8}, Position: 42, Check: 0xde00beef}
+	if got, err := store.ParseCursor(text); err != nil || got != want {
+		t.Errorf("%q is parsed as %+v, %v, want %+v", text, got, err, want)
 	}
 }
 
@@ -53,7 +62,7 @@ func TestCursorMalformed(t *testing.T) {
 		"too long":          good + "A",
 		"another alphabet":  "+" + good[1:],
 		"no text":           "\x00\xff",
-		"another version":   changed(0, 2),
+		"a later version":   changed(0, 3),
 		"negative position": changed(9, 0x80),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -3,6 +3,10 @@
 //
 // The store knows nothing about providers, adapters or the contents of an outcome: bodies are opaque bytes beside the few
 // keys by which they are found. Nothing here imports grpc.
+//
+// What is removed, by Delete or by Trim, leaves no gap: positions are never given twice, and a reader passes over what is gone.
+// Whether he may is decided by his cursor: it tells what had been trimmed when he got it, and where something that he would still
+// have seen was trimmed since, he is refused.
 package store
 
 import (
@@ -27,6 +31,9 @@ type Store interface {
 	// ones in the order of their items, and calls fold. What fold returns becomes the next revision of the outcome. Calls of
 	// fold for one outcome never overlap. When fold fails or panics, nothing is kept and the error wraps ErrFold.
 	//
+	// A contribution to an outcome that was deleted is dropped, and its delivery with it: only the contributions to other
+	// outcomes are kept, and the receipt says Gone.
+	//
 	// When ctx ends before the commit is known, Append returns the context's error, and a commit that has begun goes on. So
 	// nothing that was handed over may be changed afterwards, and fold may run after Append has returned.
 	Append(ctx context.Context, delivery Delivery, contributions []Contribution, fold Fold) (Receipt, error)
@@ -43,10 +50,35 @@ type Store interface {
 	// repeated Append of the delivery is answered with the newest state, report and outcomes.
 	Renormalize(ctx context.Context, id DeliveryID, understanding Understanding, fold Fold) (Receipt, error)
 
+	// Due returns the outcomes whose newest revision has a Due that is not after now, at most limit (1 or more), the longest due
+	// first.
+	Due(ctx context.Context, now time.Time, limit int) ([]Deadline, error)
+	// Fire adds a contribution that no delivery makes, because a deadline has passed, and folds. It does so once: when the
+	// outcome's Due is not the deadline's any more, it changes nothing and returns false. It is durable and fails as Append.
+	Fire(ctx context.Context, deadline Deadline, body []byte, fold Fold) (changed bool, err error)
+
+	// Delete removes an outcome with all its revisions and contributions, the deliveries that made these, and what it is found
+	// by. fold makes the revision that says so, the outcome's last; it gets no contributions. An outcome that is deleted
+	// already is left alone, one that is not kept is ErrNotFound. It is durable and fails as Append.
+	//
+	// The keyed hash of each delivery stays, so that a repetition is a duplicate, whose receipt says Gone. So does the id of the
+	// outcome: what later deliveries say about it is dropped.
+	Delete(ctx context.Context, id OutcomeID, fold Fold) (Removed, error)
+	// Forget removes deliveries that are kept, but not what they contributed. Those that are not kept are passed over.
+	Forget(ctx context.Context, ids ...DeliveryID) (Removed, error)
+	// Trim removes what a source's retention has passed by, the oldest first, a bounded amount at a time: Removed.More tells
+	// whether there is more. It leaves no revision that says so; readers who would have seen it are refused.
+	Trim(ctx context.Context, source string, retention Retention) (Removed, error)
+	// Scrub overwrites what was removed before it was called in all files, where that is not done yet. It returns ErrTracesLeft
+	// when somebody who reads keeps it from that.
+	Scrub(ctx context.Context) error
+	// Usage returns how many bytes are kept of each source, as they are stored. A source without any may not be listed.
+	Usage(ctx context.Context) (map[string]int64, error)
+
 	// DeliveryID returns the id that a delivery with this key has here: a keyed hash, so that the id tells nothing about
 	// the delivery to those who do not hold the store.
 	DeliveryID(key DeliveryKey) DeliveryID
-	// Delivery returns a kept delivery, or ErrNotFound.
+	// Delivery returns a kept delivery, or ErrNotFound. One that was removed is not kept.
 	Delivery(ctx context.Context, id DeliveryID) (Delivery, error)
 	// Deliveries returns the deliveries after a sequence number that pass the filter, in the order in which they were first
 	// kept. It looks at a bounded number of them, of those that wait when the filter asks for these alone, and returns at most
@@ -57,19 +89,27 @@ type Store interface {
 	// proportion to those that wait, not to those that are kept.
 	CountWaiting(ctx context.Context) (map[string]int, error)
 
-	// Outcome returns the newest revision of an outcome, or ErrNotFound.
+	// Outcome returns the newest revision of an outcome, or ErrNotFound. A deleted one has the revision that says so, until that is
+	// trimmed.
 	Outcome(ctx context.Context, id OutcomeID) (Entry, error)
+	// Revisions returns the revisions of an outcome that are kept, the newest first, at most limit (1 or more) of those before a
+	// revision, or of all when before is 0. It returns ErrNotFound when the outcome is not kept.
+	Revisions(ctx context.Context, id OutcomeID, before int32, limit int) ([]Entry, error)
+	// List returns the newest revisions of outcomes that pass the filter, by Keys.Time and then by their first revisions, newest
+	// first, beginning behind a place; the zero Place is before the first. Deleted outcomes are left out. It looks at a bounded
+	// number of outcomes and returns at most limit (1 or more); ListPage.Next says how far it looked.
+	List(ctx context.Context, filter ListFilter, after Place, limit int) (ListPage, error)
 	// Lookup returns the newest revisions of the outcomes that a query finds, at most limit (1 or more), in the order of their
 	// first revisions. Finding none is no error.
 	Lookup(ctx context.Context, query Query, limit int) ([]Entry, error)
 	// Contributions returns all contributions to an outcome that count, in the order in which they were kept. None is no error.
 	Contributions(ctx context.Context, id OutcomeID) ([]KeptContribution, error)
 
-	// Read returns the entries after a position that pass the filter, oldest first. It looks at a bounded number of
-	// positions and returns at most limit (1 or more) entries; Page.Next says how far it looked. At the end of the log it
-	// returns an empty page at once. It returns ErrCursorForeign after a position that was never reached, and
-	// ErrCursorExpired before the oldest entry that is kept.
-	Read(ctx context.Context, after Position, filter Filter, limit int) (Page, error)
+	// Read returns the entries after a cursor that pass the filter, oldest first. It looks at a bounded number of positions and
+	// returns at most limit (1 or more) entries; Page.Next says how far it looked. At the end of the log it returns an empty
+	// page at once. It returns ErrCursorForeign after a position that was never reached, and an *ExpiredError when something
+	// behind the cursor that its reader would have seen was trimmed since he got it. The check value of the cursor is Resume's.
+	Read(ctx context.Context, after Cursor, filter Filter, limit int) (Page, error)
 	// Wait returns nil when the log has an entry after the position, and the context's error when that ends first. It
 	// returns ErrClosed when the store is closed.
 	Wait(ctx context.Context, after Position) error
@@ -79,10 +119,25 @@ type Store interface {
 	CursorAt(ctx context.Context, t time.Time) (Cursor, error)
 	// Beginning returns a cursor before the oldest entry that is kept.
 	Beginning(ctx context.Context) (Cursor, error)
-	// Resume checks a cursor that a reader brought back and returns its position. It returns ErrCursorForeign for a cursor of
-	// another log, of a position that this log has not reached, or of an entry that is not the one the reader saw; and
-	// ErrCursorExpired for one before the oldest entry that is kept.
-	Resume(ctx context.Context, cursor Cursor) (Position, error)
+	// Resume checks a cursor that a reader brought back, for what the filter passes, and returns one to read on from. It returns
+	// ErrCursorForeign for a cursor of another log, of a position that this log has not reached, or of an entry that is not the
+	// one the reader saw; and an *ExpiredError as Read.
+	Resume(ctx context.Context, cursor Cursor, filter Filter) (Cursor, error)
+
+	// CreateSubscription keeps a subscription, and returns it as it is kept. When there is one of that name, it changes nothing and
+	// returns that one, with false. It returns ErrTooMany when there are limit of them.
+	CreateSubscription(ctx context.Context, subscription Subscription, limit int) (Subscription, bool, error)
+	// Subscription returns a subscription, or ErrNotFound.
+	Subscription(ctx context.Context, name string) (Subscription, error)
+	// Subscriptions returns all subscriptions by name.
+	Subscriptions(ctx context.Context) ([]Subscription, error)
+	// Advance moves a subscription ahead to a cursor, and returns it as it is then; one that is ahead already stays. It returns
+	// ErrNotFound, and ErrOutdated when its generation is another.
+	Advance(ctx context.Context, name string, generation int64, cursor Cursor) (Subscription, error)
+	// Reset moves a subscription to a cursor, back or ahead, into the next generation. It returns ErrNotFound when there is none.
+	Reset(ctx context.Context, name string, cursor Cursor) (Subscription, error)
+	// DeleteSubscription deletes a subscription, or returns ErrNotFound.
+	DeleteSubscription(ctx context.Context, name string) error
 
 	// Err returns why the store cannot keep anything at the moment, or nil. It recovers by itself when a later commit
 	// succeeds, unless its text says that it never will.
@@ -110,9 +165,29 @@ var (
 	ErrCursorMalformed = errors.New("malformed cursor")
 	// ErrCursorForeign says that a cursor does not belong to this log.
 	ErrCursorForeign = errors.New("cursor of another log")
-	// ErrCursorExpired says that a cursor is older than what is kept.
-	ErrCursorExpired = errors.New("cursor is older than what is kept")
+	// ErrCursorExpired says that something behind a cursor is kept no more. The error is an *ExpiredError.
+	ErrCursorExpired = errors.New("retention has passed by the cursor")
+	// ErrTracesLeft says that what was removed could not be overwritten yet in the journal, because somebody reads.
+	ErrTracesLeft = errors.New("traces of what was deleted are left in the journal while something reads it")
+	// ErrOutdated says that a subscription was reset meanwhile.
+	ErrOutdated = errors.New("the subscription was reset")
+	// ErrTooMany says that there are as many subscriptions as there may be.
+	ErrTooMany = errors.New("there are as many subscriptions as there may be")
 )
+
+// ExpiredError says that something behind a cursor is kept no more. It is ErrCursorExpired.
+type ExpiredError struct {
+	// Oldest is where what is kept begins.
+	Oldest Cursor
+}
+
+// Error says what to do.
+func (e *ExpiredError) Error() string {
+	return ErrCursorExpired.Error() + ": what is kept begins at " + e.Oldest.String()
+}
+
+// Unwrap returns ErrCursorExpired.
+func (e *ExpiredError) Unwrap() error { return ErrCursorExpired }
 
 // Position is a place in the log. 0 is before the first entry.
 type Position int64
@@ -155,7 +230,9 @@ type Understanding struct {
 // DeliveryFilter chooses deliveries by what they are now. Empty lists pass everything.
 type DeliveryFilter struct {
 	// Waiting passes only those that wait. They are found without looking at the others.
-	Waiting           bool
+	Waiting bool
+	// Silent passes only those that contribute nothing, and those that wait. They are found without looking at the others.
+	Silent            bool
 	Sources, Adapters []string
 	States            []int32
 }
@@ -189,9 +266,12 @@ type Contribution struct {
 	Item int
 	// Body is opaque.
 	Body []byte
+	// Addresses are texts by which the outcome is to be found: List and Lookup take them. Only a keyed hash of each is kept,
+	// so they come back from nowhere.
+	Addresses []string
 }
 
-// KeptContribution is a contribution together with the delivery that made it.
+// KeptContribution is a contribution together with the delivery that made it, which is zero for a deadline.
 type KeptContribution struct {
 	Delivery DeliveryID
 	Contribution
@@ -217,14 +297,22 @@ type Revision struct {
 	// Body is opaque.
 	Body []byte
 	Keys
+	// Redundant says, beside a nil Body, that the new contributions add nothing: they are not kept either.
+	Redundant bool
 }
 
 // Keys are the fields by which outcomes are found and filtered.
 type Keys struct {
 	Provider, Source, ProviderCallID string
 	ExternalIDs                      []ExternalID
-	// Status and Completeness are numbers of callnorm.v1.CallStatus and callnorm.v1.Completeness.
-	Status, Completeness int32
+	// Status, Completeness and Disposition are numbers of callnorm.v1.CallStatus, Completeness and ContactDisposition.
+	Status, Completeness, Disposition int32
+	// DoNotCall tells that the contact asked never to be called again.
+	DoNotCall bool
+	// Time is the time by which the outcome is listed, to the microsecond; that of the revision when it is zero.
+	Time time.Time
+	// Due is when Fire is to be called, to the microsecond. Zero is never.
+	Due time.Time
 }
 
 // ExternalID is an id that another system gave to a call.
@@ -235,8 +323,11 @@ type Receipt struct {
 	Delivery DeliveryID
 	// Duplicate tells that it was kept before, and that nothing was written. State and Report are then the kept one's.
 	Duplicate bool
-	State     int32
-	Report    []byte
+	// Gone tells that nothing is kept of it but its id: it was removed since, or speaks of an outcome that was deleted. State and
+	// Report are then empty.
+	Gone   bool
+	State  int32
+	Report []byte
 	// Outcomes lists the outcomes it contributes to, by the first item that does, with their newest revisions. Renormalize
 	// adds those that it contributed to before and no longer does.
 	Outcomes []ReceiptOutcome
@@ -258,8 +349,50 @@ type Entry struct {
 	Revision int32
 	Time     time.Time
 	Body     []byte
+	// Deleted tells that it says that the outcome was deleted.
+	Deleted bool
 	// Cursor is the position after this entry.
 	Cursor Cursor
+}
+
+// Deadline is when an outcome is due.
+type Deadline struct {
+	Outcome OutcomeID
+	// Time is the Due of its newest revision, Source the source.
+	Time   time.Time
+	Source string
+}
+
+// Removed counts what was removed.
+type Removed struct {
+	Outcomes, Revisions, Deliveries int64
+	// More tells that there is more to remove.
+	More bool
+}
+
+// Retention says what is kept of a source. What is zero removes nothing.
+type Retention struct {
+	// Before removes the outcomes whose newest revision is older, with all that made them, and the deliveries without an outcome
+	// that were received before.
+	Before time.Time
+	// Bytes removes what is oldest, as Before does, as long as more than that is kept of the source.
+	Bytes int64
+	// DeliveriesBefore removes deliveries that were received before; what they contributed stays.
+	DeliveriesBefore time.Time
+}
+
+// Subscription is a reader's place in the log.
+type Subscription struct {
+	// Name identifies it.
+	Name string
+	// Owner and Filter are opaque.
+	Owner  string
+	Filter []byte
+	Cursor Cursor
+	// Generation counts the resets.
+	Generation int64
+	// CreateTime and MoveTime are set by the store: when it was created, and when it was moved last.
+	CreateTime, MoveTime time.Time
 }
 
 // Query finds outcomes by an id. Exactly one of ProviderCallID and ExternalID is set; Provider and Source narrow the search.
@@ -269,10 +402,42 @@ type Query struct {
 	Provider, Source string
 }
 
-// Filter chooses entries by their keys as they were at that revision. Empty lists pass everything.
+// Filter chooses entries by their keys as they were at that revision. Empty lists pass everything. An entry that says that an
+// outcome was deleted passes Statuses and Completeness in any case.
 type Filter struct {
 	Providers, Sources     []string
 	Statuses, Completeness []int32
+	Outcomes               []OutcomeID
+}
+
+// ListFilter chooses outcomes by their newest revisions. What is empty passes everything.
+type ListFilter struct {
+	Filter
+
+	Dispositions []int32
+	DoNotCall    *bool
+	// Begin and End bound Keys.Time: not before Begin, and before End.
+	Begin, End time.Time
+	// At most one of these is set.
+	Address        string
+	ProviderCallID string
+	ExternalID     ExternalID
+}
+
+// Place is where an outcome stands in lists.
+type Place struct {
+	// Time is in microseconds since 1970.
+	Time  int64
+	First Position
+}
+
+// ListPage is a piece of a list.
+type ListPage struct {
+	Entries []Entry
+	// Next is the place of the last outcome that was looked at.
+	Next Place
+	// End tells that there was nothing behind Next when it was read.
+	End bool
 }
 
 // Page is a piece of the log.

@@ -222,6 +222,9 @@ func (p Principal) May(method string) error {
 	return fmt.Errorf("%w: %q needs %q for this; add it to the reader's roles in the configuration", ErrForbidden, p.Name, need)
 }
 
+// Operates tells whether the principal may do everything.
+func (p Principal) Operates() bool { return slices.Contains(p.roles, RoleOperate) }
+
 // principalKey is the key of a context's principal.
 type principalKey struct{}
 

@@ -130,8 +130,61 @@ func (s *serverStream) SendMsg(message any) error {
 	return s.ServerStream.SendMsg(message)
 }
 
+// NewInner returns a server for the connection that DialOptions are for. It takes their word for who calls: nobody else may reach it.
+func (g *Gate) NewInner(unary grpc.UnaryServerInterceptor, stream grpc.StreamServerInterceptor, options ...grpc.ServerOption) *grpc.Server {
+	return grpc.NewServer(slices.Concat(options, []grpc.ServerOption{
+		grpc.UnaryInterceptor(func(ctx context.Context, request any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+			return unary(g.received(ctx), request, info, handle)
+		}),
+		grpc.StreamInterceptor(func(service any, under grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+			return stream(service, &innerStream{under, g.received(under.Context())}, info, handle)
+		}),
+	})...)
+}
+
+// innerStream is a stream whose context holds the principal. It ends with the call, which the gate ends on the other side.
+type innerStream struct {
+	grpc.ServerStream
+
+	ctx context.Context
+}
+
+// Context holds the principal.
+func (s *innerStream) Context() context.Context { return s.ctx }
+
+// Keys by which the principal of a call crosses the connection.
+const (
+	nameKey = "callnorm-reader-bin"
+	roleKey = "callnorm-role"
+)
+
+// handedOn returns the context of a call that tells its principal, whatever the caller's headers have put there.
+func handedOn(ctx context.Context, principal Principal) context.Context {
+	md, _ := metadata.FromOutgoingContext(ctx) // a copy
+	if md == nil {
+		md = metadata.MD{}
+	}
+	md[nameKey], md[roleKey] = []string{principal.Name}, nil
+	for _, role := range principal.roles {
+		md[roleKey] = append(md[roleKey], string(role))
+	}
+	return metadata.NewOutgoingContext(ctx, md)
+}
+
+// received returns the context of a call with the principal that handedOn told.
+func (g *Gate) received(ctx context.Context) context.Context {
+	principal := Principal{gate: g}
+	for _, name := range metadata.ValueFromIncomingContext(ctx, nameKey) {
+		principal.Name = name
+	}
+	for _, role := range metadata.ValueFromIncomingContext(ctx, roleKey) {
+		principal.roles = append(principal.roles, Role(role))
+	}
+	return With(ctx, principal)
+}
+
 // DialOptions are for the connection by which a REST gateway calls its own server. They judge each call by the principal that HTTP
-// put into its context, where no header can put one, and refuse calls without.
+// put into its context, where no header can put one, refuse calls without, and tell the server who it is.
 func DialOptions() []grpc.DialOption {
 	return []grpc.DialOption{grpc.WithUnaryInterceptor(callUnary), grpc.WithStreamInterceptor(callStream)}
 }
@@ -139,10 +192,11 @@ func DialOptions() []grpc.DialOption {
 func callUnary(
 	ctx context.Context, method string, request, response any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, options ...grpc.CallOption,
 ) error {
-	if err := From(ctx).May(method); err != nil {
+	principal := From(ctx)
+	if err := principal.May(method); err != nil {
 		return err
 	}
-	return invoke(ctx, method, request, response, conn, options...)
+	return invoke(handedOn(ctx, principal), method, request, response, conn, options...)
 }
 
 func callStream(
@@ -153,7 +207,7 @@ func callStream(
 		return nil, err
 	}
 	ctx = principal.gate.hold(ctx, principal, method)
-	stream, err := open(ctx, desc, conn, method, options...)
+	stream, err := open(handedOn(ctx, principal), desc, conn, method, options...)
 	if err != nil {
 		return nil, err
 	}

@@ -91,6 +91,12 @@ func listen(t *testing.T, gate *access.Gate, options ...grpc.ServerOption) (*acc
 	server.RegisterService(calls, nil)
 	healthv1.RegisterHealthServer(server, health.NewServer())
 	reflection.Register(server)
+	return server, reachable(t, server.Server)
+}
+
+// reachable serves on loopback, and returns the address.
+func reachable(t *testing.T, server *grpc.Server) string {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -98,7 +104,7 @@ func listen(t *testing.T, gate *access.Gate, options ...grpc.ServerOption) (*acc
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = server.Serve(listener) })
 	t.Cleanup(func() { server.Stop(); serving.Wait() })
-	return server, listener.Addr().String()
+	return listener.Addr().String()
 }
 
 func dial(t *testing.T, addr string, options ...grpc.DialOption) *grpc.ClientConn {
@@ -332,6 +338,56 @@ func TestGateway(t *testing.T) {
 	gate.Set(readers()[1:])
 	if err := stream.RecvMsg(request); !errors.Is(err, access.ErrUnauthenticated) || status.Code(err) != codes.Unauthenticated {
 		t.Errorf("a reader who was removed: got %v", err)
+	}
+}
+
+func TestTheServerBehindAGatewayKnowsWhoCalls(t *testing.T) {
+	gate := newGate()
+	type seen struct {
+		name               string
+		operates, mayReads bool
+	}
+	var last seen
+	see := func(ctx context.Context) {
+		principal := access.From(ctx)
+		last = seen{principal.Name, principal.Operates(), principal.May(readMethod) == nil}
+	}
+	server := gate.NewInner(
+		func(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+			see(ctx)
+			return handle(ctx, request)
+		},
+		func(service any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+			see(stream.Context())
+			return handle(service, stream)
+		})
+	server.RegisterService(calls, nil)
+	conn := dial(t, reachable(t, server), append(access.DialOptions(), grpc.WithTransportCredentials(insecure.NewCredentials()))...)
+	forged := metadata.NewOutgoingContext(t.Context(), metadata.Pairs("callnorm-reader-bin", "operate", "callnorm-role", "operate", "Callnorm-Role", "operate"))
+	for name, test := range map[string]struct {
+		ctx   context.Context
+		token string
+		want  seen
+	}{
+		"a reader":                        {t.Context(), "read-token-1234567", seen{"dashboard", false, true}},
+		"one who may operate":             {t.Context(), "operate-token-1234", seen{"night shift", true, true}},
+		"a reader who says he is another": {forged, "read-token-1234567", seen{"dashboard", false, true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx := access.With(test.ctx, authenticate(t, gate, test.token))
+			answer := &healthv1.HealthCheckRequest{}
+			if err := conn.Invoke(ctx, readMethod, answer, answer); err != nil || last != test.want || answer.GetService() != test.want.name {
+				t.Errorf("call: %v, %+v, answer to %q", err, last, answer.GetService())
+			}
+			last = seen{}
+			stream := open(ctx, t, conn, followMethod)
+			if err := stream.SendMsg(answer); err != nil {
+				t.Fatal(err)
+			}
+			if err := stream.RecvMsg(answer); err != nil || last != test.want || answer.GetService() != test.want.name {
+				t.Errorf("stream: %v, %+v, answer to %q", err, last, answer.GetService())
+			}
+		})
 	}
 }
 

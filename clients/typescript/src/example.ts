@@ -85,7 +85,7 @@ async function main(address: string) {
   const limit = AbortSignal.timeout(timeoutMs);
   const first = new AbortController();
   let messages = outcomes.streamOutcomes(
-    { sources: ["anunzi"], start: { case: "startAt", value: StreamStart.NOW } },
+    { filter: { sources: ["anunzi"] }, start: { case: "startAt", value: StreamStart.NOW } },
     { signal: AbortSignal.any([first.signal, limit]) },
   );
   let stream = messages[Symbol.asyncIterator]();
@@ -103,7 +103,7 @@ async function main(address: string) {
   }
   const second = new AbortController();
   messages = outcomes.streamOutcomes(
-    { sources: ["anunzi"], start: { case: "after", value: before.cursor }, heartbeatInterval: durationFromMs(1000) },
+    { filter: { sources: ["anunzi"] }, start: { case: "after", value: before.cursor }, heartbeatInterval: durationFromMs(1000) },
     { signal: AbortSignal.any([second.signal, limit]) },
   );
   stream = messages[Symbol.asyncIterator]();

@@ -172,6 +172,10 @@ var lines = reflect.TypeFor[text]()
 
 var sizes = regexp.MustCompile(`^([0-9]{1,9}) ?([KMG])iB$`)
 
+const day = 24 * time.Hour
+
+var days = regexp.MustCompile(`^([0-9]{1,5}) ?d$`)
+
 // scalar reads a single value, or says what it should be. It never repeats the value: a secret may have gone astray.
 func scalar(node ast.Node, into reflect.Value) (wrong string) {
 	written, isText := "", true
@@ -230,6 +234,16 @@ func scalar(node ast.Node, into reflect.Value) (wrong string) {
 		value, err := time.ParseDuration(written)
 		if !isText || err != nil || value < 0 {
 			return "takes a time with its unit, like 500ms, 30s or 5m"
+		}
+		into.SetInt(int64(value))
+	case age:
+		value, err := time.ParseDuration(written)
+		if parts := days.FindStringSubmatch(written); parts != nil {
+			number, _ := strconv.ParseInt(parts[1], 10, 64) // 5 digits
+			value, err = time.Duration(number)*day, nil
+		}
+		if !isText || err != nil || value < 0 {
+			return "takes a time with its unit, like 90d or 36h"
 		}
 		into.SetInt(int64(value))
 	}

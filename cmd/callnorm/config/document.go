@@ -60,8 +60,17 @@ type source struct {
 	PublicURL    string        `yaml:"public_url"`
 	Rate         *rate         `yaml:"rate"`
 	Hold         *hold         `yaml:"hold"`
+	SettleAfter  time.Duration `yaml:"settle_after"`
+	Redact       []string      `yaml:"redact"`
+	Retention    *retention    `yaml:"retention"`
 	Unverified   bool          `yaml:"unverified"`
 	Verification *verification `yaml:"verification"`
+}
+
+type retention struct {
+	Age        age  `yaml:"age"`
+	Bytes      size `yaml:"bytes"`
+	Deliveries age  `yaml:"deliveries"`
 }
 
 // hold is also written as true or false.
@@ -94,6 +103,9 @@ type verification struct {
 
 // size is a number of bytes, written as a number or with KiB, MiB or GiB.
 type size int64
+
+// age is a time, written with its unit, days among them.
+type age time.Duration
 
 // text may have several lines. A string has one.
 type text string

@@ -32,4 +32,7 @@ sources:
   - name: trials
     adapter: voxia
     unverified: true                    # takes what anybody sends
+    settle_after: 15m                   # how long a call that has ended waits for its analysis before it is final without it
+    redact: [numbers, names]            # also transcript and extracted_fields: what outcomes do not hold
+    retention: {age: 365d, bytes: 10GiB, deliveries: 7d}   # calls; calls and all; what was sent, byte for byte
 `

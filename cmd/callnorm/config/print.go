@@ -87,6 +87,8 @@ func printScalar(value reflect.Value) string {
 		return duration(value)
 	case size:
 		return value.String()
+	case age:
+		return value.String()
 	case float64:
 		return strconv.FormatFloat(value, 'f', -1, 64)
 	}
@@ -112,6 +114,14 @@ func duration(value time.Duration) string {
 		text = rest + "h"
 	}
 	return text
+}
+
+// String returns the age as a person would write it.
+func (a age) String() string {
+	if whole := time.Duration(a); whole%day == 0 {
+		return strconv.FormatInt(int64(whole/day), 10) + "d"
+	}
+	return duration(time.Duration(a))
 }
 
 // String returns the size as a person would write it.

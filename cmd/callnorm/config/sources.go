@@ -3,9 +3,11 @@ package config
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/callnorm/callnorm/adapters"
 	"github.com/callnorm/callnorm/internal/intake"
+	"github.com/callnorm/callnorm/internal/redaction"
 	"github.com/callnorm/callnorm/internal/rejection"
 	"github.com/callnorm/callnorm/internal/signature"
 )
@@ -85,6 +87,7 @@ func (l *load) source(doc *document, index int) (Source, bool) {
 	source := Source{Source: intake.Source{
 		Name: configured.Name, Adapter: adapter, Provider: configured.Provider, Event: configured.Event, Group: configured.Group,
 		MaxBody: int64(configured.MaxBodyBytes), Disabled: !configured.Enabled, Hold: l.hold(doc, configured),
+		SettleAfter: l.settleAfter(configured), Redaction: l.redaction(configured), Retention: l.retention(configured),
 	}, Unverified: configured.Unverified}
 	if configured.Rate != nil {
 		if source.Rate = l.rate(configured.Rate); source.Rate.PerSecond == 0 && !l.has(&configured.Rate.PerSecond) {
@@ -101,6 +104,60 @@ func (l *load) source(doc *document, index int) (Source, bool) {
 		source.Verifier, source.Secrets = l.verifier(configured, adapter, index)
 	}
 	return source, found
+}
+
+// settleAfter fills in how long a call waits for more.
+func (l *load) settleAfter(configured *source) time.Duration {
+	const longest = 30 * day
+	fill(l, &configured.SettleAfter, intake.DefaultSettleAfter)
+	if configured.SettleAfter < time.Second || configured.SettleAfter > longest {
+		l.problemf(&configured.SettleAfter, "takes 1s to 720h")
+	}
+	return configured.SettleAfter
+}
+
+// redaction reads what is kept out of outcomes.
+func (l *load) redaction(configured *source) redaction.Policy {
+	var classes []redaction.Class
+	var known []string
+	for _, group := range redaction.Groups() {
+		known = append(known, string(group.Class))
+	}
+	for i, text := range configured.Redact {
+		switch class := redaction.Class(text); {
+		case !slices.Contains(known, text):
+			l.problemf(&configured.Redact[i], "is none of %s%s", strings.Join(known, ", "), didYouMean(text, known))
+		case slices.Contains(classes, class):
+			l.problemf(&configured.Redact[i], "stands here for the second time")
+		default:
+			classes = append(classes, class)
+		}
+	}
+	policy, _ := redaction.NewPolicy(classes...) // All of them are known.
+	return policy
+}
+
+// retention reads how long what comes in is kept.
+func (l *load) retention(configured *source) intake.Retention {
+	const leastBytes size = 1 << 20
+	written := configured.Retention
+	if written == nil || l.wrong(written) {
+		return intake.Retention{}
+	}
+	for _, field := range []*age{&written.Age, &written.Deliveries} {
+		if l.has(field) && time.Duration(*field) < time.Minute {
+			l.problemf(field, "takes at least 1m; leave it out to keep everything")
+		}
+	}
+	if l.has(&written.Bytes) && written.Bytes < leastBytes {
+		l.problemf(&written.Bytes, "takes at least %s; leave it out to keep everything", leastBytes)
+	}
+	if written.Age > 0 && written.Deliveries > written.Age {
+		l.problemf(&written.Deliveries, "is longer than age, %s, which removes deliveries as well", written.Age)
+	}
+	return intake.Retention{
+		Age: time.Duration(written.Age), Bytes: int64(written.Bytes), Deliveries: time.Duration(written.Deliveries),
+	}
 }
 
 // hold fills in how much is held.

@@ -81,6 +81,24 @@ const (
 	// A delivery cannot be normalized again: its source is not configured any more, or its adapter fails on what it could read
 	// before. It is left as it was.
 	ErrorReason_ERROR_REASON_NOT_RENORMALIZED ErrorReason = 26
+	// No subscription has this name.
+	ErrorReason_ERROR_REASON_SUBSCRIPTION_NOT_FOUND ErrorReason = 27
+	// A subscription has this name already, with another filter or another reader.
+	ErrorReason_ERROR_REASON_SUBSCRIPTION_EXISTS ErrorReason = 28
+	// Somebody else streams the subscription now.
+	ErrorReason_ERROR_REASON_SUBSCRIPTION_TAKEN_OVER ErrorReason = 29
+	// The acknowledgement is not one of ours, or of another subscription.
+	ErrorReason_ERROR_REASON_ACKNOWLEDGEMENT_MALFORMED ErrorReason = 30
+	// The subscription was reset after the message that is acknowledged.
+	ErrorReason_ERROR_REASON_ACKNOWLEDGEMENT_OUTDATED ErrorReason = 31
+	// The condition of a filter cannot be understood. The message tells the place.
+	ErrorReason_ERROR_REASON_CONDITION_INVALID ErrorReason = 32
+	// The outcome has no such revision, or it is not kept any more.
+	ErrorReason_ERROR_REASON_REVISION_NOT_FOUND ErrorReason = 33
+	// Deletion is done as far as anybody can see, but traces are left in the journal while something reads it. Try again.
+	ErrorReason_ERROR_REASON_TRACES_LEFT ErrorReason = 34
+	// There are as many subscriptions as there may be.
+	ErrorReason_ERROR_REASON_TOO_MANY_SUBSCRIPTIONS ErrorReason = 35
 )
 
 // Enum value maps for ErrorReason.
@@ -113,35 +131,53 @@ var (
 		24: "ERROR_REASON_DELIVERY_NOT_FOUND",
 		25: "ERROR_REASON_PAGE_TOKEN_MALFORMED",
 		26: "ERROR_REASON_NOT_RENORMALIZED",
+		27: "ERROR_REASON_SUBSCRIPTION_NOT_FOUND",
+		28: "ERROR_REASON_SUBSCRIPTION_EXISTS",
+		29: "ERROR_REASON_SUBSCRIPTION_TAKEN_OVER",
+		30: "ERROR_REASON_ACKNOWLEDGEMENT_MALFORMED",
+		31: "ERROR_REASON_ACKNOWLEDGEMENT_OUTDATED",
+		32: "ERROR_REASON_CONDITION_INVALID",
+		33: "ERROR_REASON_REVISION_NOT_FOUND",
+		34: "ERROR_REASON_TRACES_LEFT",
+		35: "ERROR_REASON_TOO_MANY_SUBSCRIPTIONS",
 	}
 	ErrorReason_value = map[string]int32{
-		"ERROR_REASON_UNSPECIFIED":          0,
-		"ERROR_REASON_INVALID_REQUEST":      1,
-		"ERROR_REASON_SOURCE_NOT_FOUND":     2,
-		"ERROR_REASON_ADAPTER_NOT_FOUND":    3,
-		"ERROR_REASON_OUTCOME_NOT_FOUND":    4,
-		"ERROR_REASON_AMBIGUOUS":            5,
-		"ERROR_REASON_BODY_TOO_LARGE":       6,
-		"ERROR_REASON_BODY_UNREADABLE":      7,
-		"ERROR_REASON_CURSOR_MALFORMED":     8,
-		"ERROR_REASON_CURSOR_FOREIGN":       9,
-		"ERROR_REASON_CURSOR_EXPIRED":       10,
-		"ERROR_REASON_STORE_UNAVAILABLE":    11,
-		"ERROR_REASON_OVERLOADED":           12,
-		"ERROR_REASON_SHUTTING_DOWN":        13,
-		"ERROR_REASON_SOURCE_DISABLED":      14,
-		"ERROR_REASON_INTERNAL":             15,
-		"ERROR_REASON_ROUTE_NOT_FOUND":      16,
-		"ERROR_REASON_METHOD_NOT_ALLOWED":   17,
-		"ERROR_REASON_DEADLINE_EXCEEDED":    18,
-		"ERROR_REASON_CANCELED":             19,
-		"ERROR_REASON_NOT_VERIFIED":         20,
-		"ERROR_REASON_ENCODING_UNSUPPORTED": 21,
-		"ERROR_REASON_UNAUTHENTICATED":      22,
-		"ERROR_REASON_PERMISSION_DENIED":    23,
-		"ERROR_REASON_DELIVERY_NOT_FOUND":   24,
-		"ERROR_REASON_PAGE_TOKEN_MALFORMED": 25,
-		"ERROR_REASON_NOT_RENORMALIZED":     26,
+		"ERROR_REASON_UNSPECIFIED":               0,
+		"ERROR_REASON_INVALID_REQUEST":           1,
+		"ERROR_REASON_SOURCE_NOT_FOUND":          2,
+		"ERROR_REASON_ADAPTER_NOT_FOUND":         3,
+		"ERROR_REASON_OUTCOME_NOT_FOUND":         4,
+		"ERROR_REASON_AMBIGUOUS":                 5,
+		"ERROR_REASON_BODY_TOO_LARGE":            6,
+		"ERROR_REASON_BODY_UNREADABLE":           7,
+		"ERROR_REASON_CURSOR_MALFORMED":          8,
+		"ERROR_REASON_CURSOR_FOREIGN":            9,
+		"ERROR_REASON_CURSOR_EXPIRED":            10,
+		"ERROR_REASON_STORE_UNAVAILABLE":         11,
+		"ERROR_REASON_OVERLOADED":                12,
+		"ERROR_REASON_SHUTTING_DOWN":             13,
+		"ERROR_REASON_SOURCE_DISABLED":           14,
+		"ERROR_REASON_INTERNAL":                  15,
+		"ERROR_REASON_ROUTE_NOT_FOUND":           16,
+		"ERROR_REASON_METHOD_NOT_ALLOWED":        17,
+		"ERROR_REASON_DEADLINE_EXCEEDED":         18,
+		"ERROR_REASON_CANCELED":                  19,
+		"ERROR_REASON_NOT_VERIFIED":              20,
+		"ERROR_REASON_ENCODING_UNSUPPORTED":      21,
+		"ERROR_REASON_UNAUTHENTICATED":           22,
+		"ERROR_REASON_PERMISSION_DENIED":         23,
+		"ERROR_REASON_DELIVERY_NOT_FOUND":        24,
+		"ERROR_REASON_PAGE_TOKEN_MALFORMED":      25,
+		"ERROR_REASON_NOT_RENORMALIZED":          26,
+		"ERROR_REASON_SUBSCRIPTION_NOT_FOUND":    27,
+		"ERROR_REASON_SUBSCRIPTION_EXISTS":       28,
+		"ERROR_REASON_SUBSCRIPTION_TAKEN_OVER":   29,
+		"ERROR_REASON_ACKNOWLEDGEMENT_MALFORMED": 30,
+		"ERROR_REASON_ACKNOWLEDGEMENT_OUTDATED":  31,
+		"ERROR_REASON_CONDITION_INVALID":         32,
+		"ERROR_REASON_REVISION_NOT_FOUND":        33,
+		"ERROR_REASON_TRACES_LEFT":               34,
+		"ERROR_REASON_TOO_MANY_SUBSCRIPTIONS":    35,
 	}
 )
 
@@ -176,7 +212,7 @@ var File_callnorm_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_callnorm_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"\x1ecallnorm/v1/error_reason.proto\x12\vcallnorm.v1*\x9b\a\n" +
+	"\x1ecallnorm/v1/error_reason.proto\x12\vcallnorm.v1*\xfb\t\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cERROR_REASON_INVALID_REQUEST\x10\x01\x12!\n" +
@@ -205,7 +241,16 @@ const file_callnorm_v1_error_reason_proto_rawDesc = "" +
 	"\x1eERROR_REASON_PERMISSION_DENIED\x10\x17\x12#\n" +
 	"\x1fERROR_REASON_DELIVERY_NOT_FOUND\x10\x18\x12%\n" +
 	"!ERROR_REASON_PAGE_TOKEN_MALFORMED\x10\x19\x12!\n" +
-	"\x1dERROR_REASON_NOT_RENORMALIZED\x10\x1aB\xa9\x01\n" +
+	"\x1dERROR_REASON_NOT_RENORMALIZED\x10\x1a\x12'\n" +
+	"#ERROR_REASON_SUBSCRIPTION_NOT_FOUND\x10\x1b\x12$\n" +
+	" ERROR_REASON_SUBSCRIPTION_EXISTS\x10\x1c\x12(\n" +
+	"$ERROR_REASON_SUBSCRIPTION_TAKEN_OVER\x10\x1d\x12*\n" +
+	"&ERROR_REASON_ACKNOWLEDGEMENT_MALFORMED\x10\x1e\x12)\n" +
+	"%ERROR_REASON_ACKNOWLEDGEMENT_OUTDATED\x10\x1f\x12\"\n" +
+	"\x1eERROR_REASON_CONDITION_INVALID\x10 \x12#\n" +
+	"\x1fERROR_REASON_REVISION_NOT_FOUND\x10!\x12\x1c\n" +
+	"\x18ERROR_REASON_TRACES_LEFT\x10\"\x12'\n" +
+	"#ERROR_REASON_TOO_MANY_SUBSCRIPTIONS\x10#B\xa9\x01\n" +
 	"\x0fcom.callnorm.v1B\x10ErrorReasonProtoP\x01Z7github.com/callnorm/callnorm/gen/callnorm/v1;callnormv1\xa2\x02\x03CXX\xaa\x02\vCallnorm.V1\xca\x02\vCallnorm\\V1\xe2\x02\x17Callnorm\\V1\\GPBMetadata\xea\x02\fCallnorm::V1b\x06proto3"
 
 var (

@@ -39,6 +39,9 @@ const (
 	DeliveryState_DELIVERY_STATE_PARTLY_QUARANTINED DeliveryState = 3
 	// Nothing could be normalized; it waits in quarantine.
 	DeliveryState_DELIVERY_STATE_QUARANTINED DeliveryState = 4
+	// It was deleted, on request or because retention had passed it by, or its call was deleted before it came. Nothing is kept of
+	// it but that it came, so that a repetition brings nothing back.
+	DeliveryState_DELIVERY_STATE_DELETED DeliveryState = 5
 )
 
 // Enum value maps for DeliveryState.
@@ -49,6 +52,7 @@ var (
 		2: "DELIVERY_STATE_NO_OUTCOME",
 		3: "DELIVERY_STATE_PARTLY_QUARANTINED",
 		4: "DELIVERY_STATE_QUARANTINED",
+		5: "DELIVERY_STATE_DELETED",
 	}
 	DeliveryState_value = map[string]int32{
 		"DELIVERY_STATE_UNSPECIFIED":        0,
@@ -56,6 +60,7 @@ var (
 		"DELIVERY_STATE_NO_OUTCOME":         2,
 		"DELIVERY_STATE_PARTLY_QUARANTINED": 3,
 		"DELIVERY_STATE_QUARANTINED":        4,
+		"DELIVERY_STATE_DELETED":            5,
 	}
 )
 
@@ -860,13 +865,14 @@ const file_callnorm_v1_normalization_service_proto_rawDesc = "" +
 	"HttpHeader\x12\x1e\n" +
 	"\x04name\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\x80\x02R\x04name\x12\x1f\n" +
-	"\x05value\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80\x01R\x05value*\xb4\x01\n" +
+	"\x05value\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x18\x80\x80\x01R\x05value*\xd0\x01\n" +
 	"\rDeliveryState\x12\x1e\n" +
 	"\x1aDELIVERY_STATE_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19DELIVERY_STATE_NORMALIZED\x10\x01\x12\x1d\n" +
 	"\x19DELIVERY_STATE_NO_OUTCOME\x10\x02\x12%\n" +
 	"!DELIVERY_STATE_PARTLY_QUARANTINED\x10\x03\x12\x1e\n" +
-	"\x1aDELIVERY_STATE_QUARANTINED\x10\x04*\xc9\x03\n" +
+	"\x1aDELIVERY_STATE_QUARANTINED\x10\x04\x12\x1a\n" +
+	"\x16DELIVERY_STATE_DELETED\x10\x05*\xc9\x03\n" +
 	"\vFaultReason\x12\x1c\n" +
 	"\x18FAULT_REASON_UNSPECIFIED\x10\x00\x12\x1b\n" +
 	"\x17FAULT_REASON_EMPTY_BODY\x10\x01\x12\x1a\n" +

@@ -201,7 +201,7 @@ const (
 	RevisionCause_REVISION_CAUSE_RENORMALIZED RevisionCause = 3
 	// A redaction policy was applied.
 	RevisionCause_REVISION_CAUSE_REDACTED RevisionCause = 4
-	// The call was deleted. The outcome holds nothing but its name.
+	// The call was deleted. The outcome holds nothing but its name, its provider and its source. It is the last revision.
 	RevisionCause_REVISION_CAUSE_DELETED RevisionCause = 5
 )
 
@@ -372,13 +372,13 @@ type CallOutcome struct {
 	RevisionCause RevisionCause `protobuf:"varint,20,opt,name=revision_cause,json=revisionCause,proto3,enum=callnorm.v1.RevisionCause" json:"revision_cause,omitempty"`
 	// Says when this revision was made, by the clock of callnorm.
 	RevisionTime *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=revision_time,json=revisionTime,proto3" json:"revision_time,omitempty"`
-	// Tells that this revision changed an outcome which was FINAL before.
+	// Tells that this revision, or one before it, changed an outcome which was FINAL already.
 	AfterFinal bool `protobuf:"varint,22,opt,name=after_final,json=afterFinal,proto3" json:"after_final,omitempty"`
 	// Lists the parts of the record that have arrived.
 	PresentParts []Part `protobuf:"varint,23,rep,packed,name=present_parts,json=presentParts,proto3,enum=callnorm.v1.Part" json:"present_parts,omitempty"`
 	// Lists the parts that this provider usually still sends for a call in this state.
 	ExpectedParts []Part `protobuf:"varint,24,rep,packed,name=expected_parts,json=expectedParts,proto3,enum=callnorm.v1.Part" json:"expected_parts,omitempty"`
-	// Says when a SETTLING outcome becomes FINAL without a further delivery.
+	// Says when a SETTLING outcome becomes FINAL without a further delivery. Absent in all others.
 	SettleTime *timestamppb.Timestamp `protobuf:"bytes,25,opt,name=settle_time,json=settleTime,proto3" json:"settle_time,omitempty"`
 	// Tells who called whom.
 	Direction Direction `protobuf:"varint,30,opt,name=direction,proto3,enum=callnorm.v1.Direction" json:"direction,omitempty"`

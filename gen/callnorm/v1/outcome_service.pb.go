@@ -246,7 +246,642 @@ func (x *GetOutcomeResponse) GetOutcome() *CallOutcome {
 	return nil
 }
 
-// StreamOutcomesRequest says from where, and what. Filters of one kind are alternatives; all kinds have to hold.
+// OutcomeFilter chooses outcomes. Filters of one kind are alternatives; all kinds have to hold. In a stream, a revision that says that
+// an outcome was deleted passes everything but `providers`, `sources` and `names`: whoever has seen the outcome has to hear of it.
+type OutcomeFilter struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Passes outcomes of these providers.
+	Providers []string `protobuf:"bytes,1,rep,name=providers,proto3" json:"providers,omitempty"`
+	// Passes outcomes of these sources.
+	Sources []string `protobuf:"bytes,2,rep,name=sources,proto3" json:"sources,omitempty"`
+	// Passes outcomes of these statuses.
+	Statuses []CallStatus `protobuf:"varint,3,rep,packed,name=statuses,proto3,enum=callnorm.v1.CallStatus" json:"statuses,omitempty"`
+	// Passes outcomes of these completenesses. With FINAL alone, a stream tells of a call when the provider has told all.
+	Completenesses []Completeness `protobuf:"varint,4,rep,packed,name=completenesses,proto3,enum=callnorm.v1.Completeness" json:"completenesses,omitempty"`
+	// Passes outcomes of these dispositions.
+	Dispositions []ContactDisposition `protobuf:"varint,5,rep,packed,name=dispositions,proto3,enum=callnorm.v1.ContactDisposition" json:"dispositions,omitempty"`
+	// Passes outcomes whose contact asked never to be called again (true), or did not (false).
+	DoNotCall *bool `protobuf:"varint,6,opt,name=do_not_call,json=doNotCall,proto3,oneof" json:"do_not_call,omitempty"`
+	// Passes outcomes of these names: `outcomes/{id}`.
+	Names []string `protobuf:"bytes,7,rep,name=names,proto3" json:"names,omitempty"`
+	// Passes outcomes for which this CEL expression is true. It sees the variable `outcome` (a CallOutcome):
+	// `outcome.talk_duration > duration('60s') && outcome.disposition.do_not_call`. An outcome for which it cannot be worked out,
+	// such as for an element that a list does not have, passes: a filter loses nothing.
+	Condition     string `protobuf:"bytes,8,opt,name=condition,proto3" json:"condition,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OutcomeFilter) Reset() {
+	*x = OutcomeFilter{}
+	mi := &file_callnorm_v1_outcome_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OutcomeFilter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OutcomeFilter) ProtoMessage() {}
+
+func (x *OutcomeFilter) ProtoReflect() protoreflect.Message {
+	mi := &file_callnorm_v1_outcome_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OutcomeFilter.ProtoReflect.Descriptor instead.
+func (*OutcomeFilter) Descriptor() ([]byte, []int) {
+	return file_callnorm_v1_outcome_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *OutcomeFilter) GetProviders() []string {
+	if x != nil {
+		return x.Providers
+	}
+	return nil
+}
+
+func (x *OutcomeFilter) GetSources() []string {
+	if x != nil {
+		return x.Sources
+	}
+	return nil
+}
+
+func (x *OutcomeFilter) GetStatuses() []CallStatus {
+	if x != nil {
+		return x.Statuses
+	}
+	return nil
+}
+
+func (x *OutcomeFilter) GetCompletenesses() []Completeness {
+	if x != nil {
+		return x.Completenesses
+	}
+	return nil
+}
+
+func (x *OutcomeFilter) GetDispositions() []ContactDisposition {
+	if x != nil {
+		return x.Dispositions
+	}
+	return nil
+}
+
+func (x *OutcomeFilter) GetDoNotCall() bool {
+	if x != nil && x.DoNotCall != nil {
+		return *x.DoNotCall
+	}
+	return false
+}
+
+func (x *OutcomeFilter) GetNames() []string {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
+func (x *OutcomeFilter) GetCondition() string {
+	if x != nil {
+		return x.Condition
+	}
+	return ""
+}
+
+// ListOutcomesRequest says what to list. All that is set has to hold.
+type ListOutcomesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Chooses by what the outcome says.
+	Filter *OutcomeFilter `protobuf:"bytes,1,opt,name=filter,proto3" json:"filter,omitempty"`
+	// Chooses calls that began at or after this time. A call whose beginning is not told counts by the first time that is: of its
+	// end, of its event, of its first delivery.
+	BeginTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=begin_time,json=beginTime,proto3" json:"begin_time,omitempty"`
+	// Chooses calls that began before this time.
+	EndTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	// Chooses calls that speak of this telephone number, in E.164 form, or of this e-mail address, in whatever part.
+	Address string `protobuf:"bytes,4,opt,name=address,proto3" json:"address,omitempty"`
+	// Chooses by the provider's id of the call.
+	ProviderCallId string `protobuf:"bytes,5,opt,name=provider_call_id,json=providerCallId,proto3" json:"provider_call_id,omitempty"`
+	// Chooses by another system's id.
+	ExternalId *ExternalId `protobuf:"bytes,6,opt,name=external_id,json=externalId,proto3" json:"external_id,omitempty"`
+	// Bounds the number of outcomes in the answer; 100 without it, at most 1000. There may be fewer, also none, with a token for
+	// more.
+	PageSize int32 `protobuf:"varint,7,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// Holds the token of the page before. The rest of the request has to be the same.
+	PageToken     string `protobuf:"bytes,8,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListOutcomesRequest) Reset() {
+	*x = ListOutcomesRequest{}
+	mi := &file_callnorm_v1_outcome_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListOutcomesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListOutcomesRequest) ProtoMessage() {}
+
+func (x *ListOutcomesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_callnorm_v1_outcome_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListOutcomesRequest.ProtoReflect.Descriptor instead.
+func (*ListOutcomesRequest) Descriptor() ([]byte, []int) {
+	return file_callnorm_v1_outcome_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ListOutcomesRequest) GetFilter() *OutcomeFilter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
+func (x *ListOutcomesRequest) GetBeginTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.BeginTime
+	}
+	return nil
+}
+
+func (x *ListOutcomesRequest) GetEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndTime
+	}
+	return nil
+}
+
+func (x *ListOutcomesRequest) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *ListOutcomesRequest) GetProviderCallId() string {
+	if x != nil {
+		return x.ProviderCallId
+	}
+	return ""
+}
+
+func (x *ListOutcomesRequest) GetExternalId() *ExternalId {
+	if x != nil {
+		return x.ExternalId
+	}
+	return nil
+}
+
+func (x *ListOutcomesRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListOutcomesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListOutcomesResponse is a page of outcomes.
+type ListOutcomesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Lists them in their newest revisions, the newest call first.
+	Outcomes []*CallOutcome `protobuf:"bytes,1,rep,name=outcomes,proto3" json:"outcomes,omitempty"`
+	// Leads to the next page. Empty on the last one.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListOutcomesResponse) Reset() {
+	*x = ListOutcomesResponse{}
+	mi := &file_callnorm_v1_outcome_service_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListOutcomesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListOutcomesResponse) ProtoMessage() {}
+
+func (x *ListOutcomesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_callnorm_v1_outcome_service_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListOutcomesResponse.ProtoReflect.Descriptor instead.
+func (*ListOutcomesResponse) Descriptor() ([]byte, []int) {
+	return file_callnorm_v1_outcome_service_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ListOutcomesResponse) GetOutcomes() []*CallOutcome {
+	if x != nil {
+		return x.Outcomes
+	}
+	return nil
+}
+
+func (x *ListOutcomesResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// ListOutcomeRevisionsRequest names an outcome.
+type ListOutcomeRevisionsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names it: `outcomes/{id}`.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Bounds the number of revisions in the answer; 20 without it, at most 100. There may be fewer, with a token for more.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// Holds the token of the page before.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListOutcomeRevisionsRequest) Reset() {
+	*x = ListOutcomeRevisionsRequest{}
+	mi := &file_callnorm_v1_outcome_service_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListOutcomeRevisionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListOutcomeRevisionsRequest) ProtoMessage() {}
+
+func (x *ListOutcomeRevisionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_callnorm_v1_outcome_service_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListOutcomeRevisionsRequest.ProtoReflect.Descriptor instead.
+func (*ListOutcomeRevisionsRequest) Descriptor() ([]byte, []int) {
+	return file_callnorm_v1_outcome_service_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ListOutcomeRevisionsRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ListOutcomeRevisionsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListOutcomeRevisionsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListOutcomeRevisionsResponse is a page of revisions.
+type ListOutcomeRevisionsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Lists them, newest first.
+	Revisions []*OutcomeRevision `protobuf:"bytes,1,rep,name=revisions,proto3" json:"revisions,omitempty"`
+	// Leads to the next page. Empty on the last one.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListOutcomeRevisionsResponse) Reset() {
+	*x = ListOutcomeRevisionsResponse{}
+	mi := &file_callnorm_v1_outcome_service_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListOutcomeRevisionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListOutcomeRevisionsResponse) ProtoMessage() {}
+
+func (x *ListOutcomeRevisionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_callnorm_v1_outcome_service_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListOutcomeRevisionsResponse.ProtoReflect.Descriptor instead.
+func (*ListOutcomeRevisionsResponse) Descriptor() ([]byte, []int) {
+	return file_callnorm_v1_outcome_service_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ListOutcomeRevisionsResponse) GetRevisions() []*OutcomeRevision {
+	if x != nil {
+		return x.Revisions
+	}
+	return nil
+}
+
+func (x *ListOutcomeRevisionsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// OutcomeRevision is one revision of an outcome.
+type OutcomeRevision struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Holds the outcome as it was at that revision.
+	Outcome *CallOutcome `protobuf:"bytes,1,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	// Lists what is other than in the revision before. Empty for the first one, and for one whose predecessor is not kept.
+	Changes       []*FieldChange `protobuf:"bytes,2,rep,name=changes,proto3" json:"changes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OutcomeRevision) Reset() {
+	*x = OutcomeRevision{}
+	mi := &file_callnorm_v1_outcome_service_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OutcomeRevision) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OutcomeRevision) ProtoMessage() {}
+
+func (x *OutcomeRevision) ProtoReflect() protoreflect.Message {
+	mi := &file_callnorm_v1_outcome_service_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OutcomeRevision.ProtoReflect.Descriptor instead.
+func (*OutcomeRevision) Descriptor() ([]byte, []int) {
+	return file_callnorm_v1_outcome_service_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *OutcomeRevision) GetOutcome() *CallOutcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return nil
+}
+
+func (x *OutcomeRevision) GetChanges() []*FieldChange {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+// FieldChange is what became of one field.
+type FieldChange struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names it: names joined by dots, list places in brackets, as in `transcript.turns[3].text`.
+	Path string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	// Holds what it was, as JSON text. Empty where it was absent.
+	BeforeJson string `protobuf:"bytes,2,opt,name=before_json,json=beforeJson,proto3" json:"before_json,omitempty"`
+	// Holds what it became, as JSON text. Empty where it is absent now.
+	AfterJson     string `protobuf:"bytes,3,opt,name=after_json,json=afterJson,proto3" json:"after_json,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FieldChange) Reset() {
+	*x = FieldChange{}
+	mi := &file_callnorm_v1_outcome_service_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FieldChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FieldChange) ProtoMessage() {}
+
+func (x *FieldChange) ProtoReflect() protoreflect.Message {
+	mi := &file_callnorm_v1_outcome_service_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FieldChange.ProtoReflect.Descriptor instead.
+func (*FieldChange) Descriptor() ([]byte, []int) {
+	return file_callnorm_v1_outcome_service_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *FieldChange) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *FieldChange) GetBeforeJson() string {
+	if x != nil {
+		return x.BeforeJson
+	}
+	return ""
+}
+
+func (x *FieldChange) GetAfterJson() string {
+	if x != nil {
+		return x.AfterJson
+	}
+	return ""
+}
+
+// CompareOutcomeRevisionsRequest names two revisions.
+type CompareOutcomeRevisionsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Names the outcome: `outcomes/{id}`.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Counts the revision to begin with, from 1.
+	BaseRevision int32 `protobuf:"varint,2,opt,name=base_revision,json=baseRevision,proto3" json:"base_revision,omitempty"`
+	// Counts the revision to compare it with. The newest one without it.
+	Revision      int32 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompareOutcomeRevisionsRequest) Reset() {
+	*x = CompareOutcomeRevisionsRequest{}
+	mi := &file_callnorm_v1_outcome_service_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompareOutcomeRevisionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompareOutcomeRevisionsRequest) ProtoMessage() {}
+
+func (x *CompareOutcomeRevisionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_callnorm_v1_outcome_service_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompareOutcomeRevisionsRequest.ProtoReflect.Descriptor instead.
+func (*CompareOutcomeRevisionsRequest) Descriptor() ([]byte, []int) {
+	return file_callnorm_v1_outcome_service_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *CompareOutcomeRevisionsRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *CompareOutcomeRevisionsRequest) GetBaseRevision() int32 {
+	if x != nil {
+		return x.BaseRevision
+	}
+	return 0
+}
+
+func (x *CompareOutcomeRevisionsRequest) GetRevision() int32 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+// CompareOutcomeRevisionsResponse tells what changed.
+type CompareOutcomeRevisionsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Lists what is other than in the base revision.
+	Changes []*FieldChange `protobuf:"bytes,1,rep,name=changes,proto3" json:"changes,omitempty"`
+	// Counts the revision that was compared.
+	Revision      int32 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CompareOutcomeRevisionsResponse) Reset() {
+	*x = CompareOutcomeRevisionsResponse{}
+	mi := &file_callnorm_v1_outcome_service_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CompareOutcomeRevisionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CompareOutcomeRevisionsResponse) ProtoMessage() {}
+
+func (x *CompareOutcomeRevisionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_callnorm_v1_outcome_service_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CompareOutcomeRevisionsResponse.ProtoReflect.Descriptor instead.
+func (*CompareOutcomeRevisionsResponse) Descriptor() ([]byte, []int) {
+	return file_callnorm_v1_outcome_service_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *CompareOutcomeRevisionsResponse) GetChanges() []*FieldChange {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+func (x *CompareOutcomeRevisionsResponse) GetRevision() int32 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+// StreamOutcomesRequest says from where, and what.
 type StreamOutcomesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Says from where. Without it, from the beginning.
@@ -257,14 +892,8 @@ type StreamOutcomesRequest struct {
 	//	*StreamOutcomesRequest_StartAt
 	//	*StreamOutcomesRequest_StartTime
 	Start isStreamOutcomesRequest_Start `protobuf_oneof:"start"`
-	// Passes outcomes of these providers.
-	Providers []string `protobuf:"bytes,5,rep,name=providers,proto3" json:"providers,omitempty"`
-	// Passes outcomes of these sources.
-	Sources []string `protobuf:"bytes,6,rep,name=sources,proto3" json:"sources,omitempty"`
-	// Passes outcomes of these statuses.
-	Statuses []CallStatus `protobuf:"varint,7,rep,packed,name=statuses,proto3,enum=callnorm.v1.CallStatus" json:"statuses,omitempty"`
-	// Passes outcomes of these completenesses.
-	Completenesses []Completeness `protobuf:"varint,8,rep,packed,name=completenesses,proto3,enum=callnorm.v1.Completeness" json:"completenesses,omitempty"`
+	// Chooses. Without it, all.
+	Filter *OutcomeFilter `protobuf:"bytes,5,opt,name=filter,proto3" json:"filter,omitempty"`
 	// Sets how long the stream may be quiet before a heartbeat. From 1 s to 5 min; 15 s without it.
 	HeartbeatInterval *durationpb.Duration `protobuf:"bytes,12,opt,name=heartbeat_interval,json=heartbeatInterval,proto3" json:"heartbeat_interval,omitempty"`
 	unknownFields     protoimpl.UnknownFields
@@ -273,7 +902,7 @@ type StreamOutcomesRequest struct {
 
 func (x *StreamOutcomesRequest) Reset() {
 	*x = StreamOutcomesRequest{}
-	mi := &file_callnorm_v1_outcome_service_proto_msgTypes[2]
+	mi := &file_callnorm_v1_outcome_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -285,7 +914,7 @@ func (x *StreamOutcomesRequest) String() string {
 func (*StreamOutcomesRequest) ProtoMessage() {}
 
 func (x *StreamOutcomesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_callnorm_v1_outcome_service_proto_msgTypes[2]
+	mi := &file_callnorm_v1_outcome_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -298,7 +927,7 @@ func (x *StreamOutcomesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamOutcomesRequest.ProtoReflect.Descriptor instead.
 func (*StreamOutcomesRequest) Descriptor() ([]byte, []int) {
-	return file_callnorm_v1_outcome_service_proto_rawDescGZIP(), []int{2}
+	return file_callnorm_v1_outcome_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *StreamOutcomesRequest) GetStart() isStreamOutcomesRequest_Start {
@@ -335,30 +964,9 @@ func (x *StreamOutcomesRequest) GetStartTime() *timestamppb.Timestamp {
 	return nil
 }
 
-func (x *StreamOutcomesRequest) GetProviders() []string {
+func (x *StreamOutcomesRequest) GetFilter() *OutcomeFilter {
 	if x != nil {
-		return x.Providers
-	}
-	return nil
-}
-
-func (x *StreamOutcomesRequest) GetSources() []string {
-	if x != nil {
-		return x.Sources
-	}
-	return nil
-}
-
-func (x *StreamOutcomesRequest) GetStatuses() []CallStatus {
-	if x != nil {
-		return x.Statuses
-	}
-	return nil
-}
-
-func (x *StreamOutcomesRequest) GetCompletenesses() []Completeness {
-	if x != nil {
-		return x.Completenesses
+		return x.Filter
 	}
 	return nil
 }
@@ -411,7 +1019,7 @@ type StreamOutcomesResponse struct {
 
 func (x *StreamOutcomesResponse) Reset() {
 	*x = StreamOutcomesResponse{}
-	mi := &file_callnorm_v1_outcome_service_proto_msgTypes[3]
+	mi := &file_callnorm_v1_outcome_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -423,7 +1031,7 @@ func (x *StreamOutcomesResponse) String() string {
 func (*StreamOutcomesResponse) ProtoMessage() {}
 
 func (x *StreamOutcomesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_callnorm_v1_outcome_service_proto_msgTypes[3]
+	mi := &file_callnorm_v1_outcome_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -436,7 +1044,7 @@ func (x *StreamOutcomesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamOutcomesResponse.ProtoReflect.Descriptor instead.
 func (*StreamOutcomesResponse) Descriptor() ([]byte, []int) {
-	return file_callnorm_v1_outcome_service_proto_rawDescGZIP(), []int{3}
+	return file_callnorm_v1_outcome_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *StreamOutcomesResponse) GetOutcome() *CallOutcome {
@@ -464,7 +1072,7 @@ var File_callnorm_v1_outcome_service_proto protoreflect.FileDescriptor
 
 const file_callnorm_v1_outcome_service_proto_rawDesc = "" +
 	"\n" +
-	"!callnorm/v1/outcome_service.proto\x12\vcallnorm.v1\x1a\x1bbuf/validate/validate.proto\x1a callnorm/v1/classification.proto\x1a\x19callnorm/v1/outcome.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa9\x02\n" +
+	"!callnorm/v1/outcome_service.proto\x12\vcallnorm.v1\x1a\x1bbuf/validate/validate.proto\x1a callnorm/v1/classification.proto\x1a\x19callnorm/v1/outcome.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/resource.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa9\x02\n" +
 	"\x11GetOutcomeRequest\x12L\n" +
 	"\x04name\x18\x01 \x01(\tB6\xfaA\x16\n" +
 	"\x14callnorm.dev/Outcome\xbaH\x1ar\x18\x18d2\x14^outcomes/[a-z0-9]+$H\x00R\x04name\x126\n" +
@@ -476,16 +1084,66 @@ const file_callnorm_v1_outcome_service_proto_rawDesc = "" +
 	"\x06source\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18?R\x06sourceB\f\n" +
 	"\x03key\x12\x05\xbaH\x02\b\x01\"H\n" +
 	"\x12GetOutcomeResponse\x122\n" +
-	"\aoutcome\x18\x01 \x01(\v2\x18.callnorm.v1.CallOutcomeR\aoutcome\"\x81\x04\n" +
+	"\aoutcome\x18\x01 \x01(\v2\x18.callnorm.v1.CallOutcomeR\aoutcome\"\xe4\x03\n" +
+	"\rOutcomeFilter\x12&\n" +
+	"\tproviders\x18\x01 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10dR\tproviders\x12\"\n" +
+	"\asources\x18\x02 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10dR\asources\x12D\n" +
+	"\bstatuses\x18\x03 \x03(\x0e2\x17.callnorm.v1.CallStatusB\x0f\xbaH\f\x92\x01\t\x10d\"\x05\x82\x01\x02\x10\x01R\bstatuses\x12R\n" +
+	"\x0ecompletenesses\x18\x04 \x03(\x0e2\x19.callnorm.v1.CompletenessB\x0f\xbaH\f\x92\x01\t\x10d\"\x05\x82\x01\x02\x10\x01R\x0ecompletenesses\x12T\n" +
+	"\fdispositions\x18\x05 \x03(\x0e2\x1f.callnorm.v1.ContactDispositionB\x0f\xbaH\f\x92\x01\t\x10d\"\x05\x82\x01\x02\x10\x01R\fdispositions\x12#\n" +
+	"\vdo_not_call\x18\x06 \x01(\bH\x00R\tdoNotCall\x88\x01\x01\x12:\n" +
+	"\x05names\x18\a \x03(\tB$\xbaH!\x92\x01\x1e\x10d\"\x1ar\x18\x18d2\x14^outcomes/[a-z0-9]+$R\x05names\x12&\n" +
+	"\tcondition\x18\b \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\tconditionB\x0e\n" +
+	"\f_do_not_call\"\x9f\x03\n" +
+	"\x13ListOutcomesRequest\x122\n" +
+	"\x06filter\x18\x01 \x01(\v2\x1a.callnorm.v1.OutcomeFilterR\x06filter\x129\n" +
+	"\n" +
+	"begin_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tbeginTime\x125\n" +
+	"\bend_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x12\"\n" +
+	"\aaddress\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xc0\x02R\aaddress\x122\n" +
+	"\x10provider_call_id\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\x0eproviderCallId\x128\n" +
+	"\vexternal_id\x18\x06 \x01(\v2\x17.callnorm.v1.ExternalIdR\n" +
+	"externalId\x12'\n" +
+	"\tpage_size\x18\a \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\b \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01R\tpageToken\"t\n" +
+	"\x14ListOutcomesResponse\x124\n" +
+	"\boutcomes\x18\x01 \x03(\v2\x18.callnorm.v1.CallOutcomeR\boutcomes\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xbc\x01\n" +
+	"\x1bListOutcomeRevisionsRequest\x12M\n" +
+	"\x04name\x18\x01 \x01(\tB9\xe0A\x02\xfaA\x16\n" +
+	"\x14callnorm.dev/Outcome\xbaH\x1ar\x18\x18d2\x14^outcomes/[a-z0-9]+$R\x04name\x12&\n" +
+	"\tpage_size\x18\x02 \x01(\x05B\t\xbaH\x06\x1a\x04\x18d(\x00R\bpageSize\x12&\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18dR\tpageToken\"\x82\x01\n" +
+	"\x1cListOutcomeRevisionsResponse\x12:\n" +
+	"\trevisions\x18\x01 \x03(\v2\x1c.callnorm.v1.OutcomeRevisionR\trevisions\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"y\n" +
+	"\x0fOutcomeRevision\x122\n" +
+	"\aoutcome\x18\x01 \x01(\v2\x18.callnorm.v1.CallOutcomeR\aoutcome\x122\n" +
+	"\achanges\x18\x02 \x03(\v2\x18.callnorm.v1.FieldChangeR\achanges\"a\n" +
+	"\vFieldChange\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\tR\x04path\x12\x1f\n" +
+	"\vbefore_json\x18\x02 \x01(\tR\n" +
+	"beforeJson\x12\x1d\n" +
+	"\n" +
+	"after_json\x18\x03 \x01(\tR\tafterJson\"\xc5\x01\n" +
+	"\x1eCompareOutcomeRevisionsRequest\x12M\n" +
+	"\x04name\x18\x01 \x01(\tB9\xe0A\x02\xfaA\x16\n" +
+	"\x14callnorm.dev/Outcome\xbaH\x1ar\x18\x18d2\x14^outcomes/[a-z0-9]+$R\x04name\x12/\n" +
+	"\rbase_revision\x18\x02 \x01(\x05B\n" +
+	"\xe0A\x02\xbaH\x04\x1a\x02(\x01R\fbaseRevision\x12#\n" +
+	"\brevision\x18\x03 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\brevision\"q\n" +
+	"\x1fCompareOutcomeRevisionsResponse\x122\n" +
+	"\achanges\x18\x01 \x03(\v2\x18.callnorm.v1.FieldChangeR\achanges\x12\x1a\n" +
+	"\brevision\x18\x02 \x01(\x05R\brevision\"\xcf\x02\n" +
 	"\x15StreamOutcomesRequest\x12 \n" +
 	"\x05after\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\xc8\x01H\x00R\x05after\x12?\n" +
 	"\bstart_at\x18\x02 \x01(\x0e2\x18.callnorm.v1.StreamStartB\b\xbaH\x05\x82\x01\x02\x10\x01H\x00R\astartAt\x12;\n" +
 	"\n" +
-	"start_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampH\x00R\tstartTime\x12&\n" +
-	"\tproviders\x18\x05 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10dR\tproviders\x12\"\n" +
-	"\asources\x18\x06 \x03(\tB\b\xbaH\x05\x92\x01\x02\x10dR\asources\x12D\n" +
-	"\bstatuses\x18\a \x03(\x0e2\x17.callnorm.v1.CallStatusB\x0f\xbaH\f\x92\x01\t\x10d\"\x05\x82\x01\x02\x10\x01R\bstatuses\x12R\n" +
-	"\x0ecompletenesses\x18\b \x03(\x0e2\x19.callnorm.v1.CompletenessB\x0f\xbaH\f\x92\x01\t\x10d\"\x05\x82\x01\x02\x10\x01R\x0ecompletenesses\x12Y\n" +
+	"start_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampH\x00R\tstartTime\x122\n" +
+	"\x06filter\x18\x05 \x01(\v2\x1a.callnorm.v1.OutcomeFilterR\x06filter\x12Y\n" +
 	"\x12heartbeat_interval\x18\f \x01(\v2\x19.google.protobuf.DurationB\x0f\xbaH\f\xaa\x01\t\"\x03\b\xac\x022\x02\b\x01R\x11heartbeatIntervalB\a\n" +
 	"\x05start\"\x81\x01\n" +
 	"\x16StreamOutcomesResponse\x122\n" +
@@ -495,10 +1153,13 @@ const file_callnorm_v1_outcome_service_proto_rawDesc = "" +
 	"\vStreamStart\x12\x1c\n" +
 	"\x18STREAM_START_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16STREAM_START_BEGINNING\x10\x01\x12\x14\n" +
-	"\x10STREAM_START_NOW\x10\x022\xe5\x02\n" +
+	"\x10STREAM_START_NOW\x10\x022\x92\x06\n" +
 	"\x0eOutcomeService\x12\xd8\x01\n" +
 	"\n" +
-	"GetOutcome\x12\x1e.callnorm.v1.GetOutcomeRequest\x1a\x1f.callnorm.v1.GetOutcomeResponse\"\x88\x01\x82\xd3\xe4\x93\x02\x81\x01Z\x1eb\aoutcome\x12\x13/v1/outcomes:lookupZ?b\aoutcome\x124/v1/providers/{provider}/calls/{provider_call_id=**}b\aoutcome\x12\x15/v1/{name=outcomes/*}\x12x\n" +
+	"GetOutcome\x12\x1e.callnorm.v1.GetOutcomeRequest\x1a\x1f.callnorm.v1.GetOutcomeResponse\"\x88\x01\x82\xd3\xe4\x93\x02\x81\x01Z\x1eb\aoutcome\x12\x13/v1/outcomes:lookupZ?b\aoutcome\x124/v1/providers/{provider}/calls/{provider_call_id=**}b\aoutcome\x12\x15/v1/{name=outcomes/*}\x12i\n" +
+	"\fListOutcomes\x12 .callnorm.v1.ListOutcomesRequest\x1a!.callnorm.v1.ListOutcomesResponse\"\x14\x82\xd3\xe4\x93\x02\x0e\x12\f/v1/outcomes\x12\x98\x01\n" +
+	"\x14ListOutcomeRevisions\x12(.callnorm.v1.ListOutcomeRevisionsRequest\x1a).callnorm.v1.ListOutcomeRevisionsResponse\"+\x82\xd3\xe4\x93\x02%\x12#/v1/{name=outcomes/*}:listRevisions\x12\xa4\x01\n" +
+	"\x17CompareOutcomeRevisions\x12+.callnorm.v1.CompareOutcomeRevisionsRequest\x1a,.callnorm.v1.CompareOutcomeRevisionsResponse\".\x82\xd3\xe4\x93\x02(\x12&/v1/{name=outcomes/*}:compareRevisions\x12x\n" +
 	"\x0eStreamOutcomes\x12\".callnorm.v1.StreamOutcomesRequest\x1a#.callnorm.v1.StreamOutcomesResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/outcomes:stream0\x01B\xac\x01\n" +
 	"\x0fcom.callnorm.v1B\x13OutcomeServiceProtoP\x01Z7github.com/callnorm/callnorm/gen/callnorm/v1;callnormv1\xa2\x02\x03CXX\xaa\x02\vCallnorm.V1\xca\x02\vCallnorm\\V1\xe2\x02\x17Callnorm\\V1\\GPBMetadata\xea\x02\fCallnorm::V1b\x06proto3"
 
@@ -515,38 +1176,65 @@ func file_callnorm_v1_outcome_service_proto_rawDescGZIP() []byte {
 }
 
 var file_callnorm_v1_outcome_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_callnorm_v1_outcome_service_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_callnorm_v1_outcome_service_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_callnorm_v1_outcome_service_proto_goTypes = []any{
-	(StreamStart)(0),               // 0: callnorm.v1.StreamStart
-	(*GetOutcomeRequest)(nil),      // 1: callnorm.v1.GetOutcomeRequest
-	(*GetOutcomeResponse)(nil),     // 2: callnorm.v1.GetOutcomeResponse
-	(*StreamOutcomesRequest)(nil),  // 3: callnorm.v1.StreamOutcomesRequest
-	(*StreamOutcomesResponse)(nil), // 4: callnorm.v1.StreamOutcomesResponse
-	(*ExternalId)(nil),             // 5: callnorm.v1.ExternalId
-	(*CallOutcome)(nil),            // 6: callnorm.v1.CallOutcome
-	(*timestamppb.Timestamp)(nil),  // 7: google.protobuf.Timestamp
-	(CallStatus)(0),                // 8: callnorm.v1.CallStatus
-	(Completeness)(0),              // 9: callnorm.v1.Completeness
-	(*durationpb.Duration)(nil),    // 10: google.protobuf.Duration
+	(StreamStart)(0),                        // 0: callnorm.v1.StreamStart
+	(*GetOutcomeRequest)(nil),               // 1: callnorm.v1.GetOutcomeRequest
+	(*GetOutcomeResponse)(nil),              // 2: callnorm.v1.GetOutcomeResponse
+	(*OutcomeFilter)(nil),                   // 3: callnorm.v1.OutcomeFilter
+	(*ListOutcomesRequest)(nil),             // 4: callnorm.v1.ListOutcomesRequest
+	(*ListOutcomesResponse)(nil),            // 5: callnorm.v1.ListOutcomesResponse
+	(*ListOutcomeRevisionsRequest)(nil),     // 6: callnorm.v1.ListOutcomeRevisionsRequest
+	(*ListOutcomeRevisionsResponse)(nil),    // 7: callnorm.v1.ListOutcomeRevisionsResponse
+	(*OutcomeRevision)(nil),                 // 8: callnorm.v1.OutcomeRevision
+	(*FieldChange)(nil),                     // 9: callnorm.v1.FieldChange
+	(*CompareOutcomeRevisionsRequest)(nil),  // 10: callnorm.v1.CompareOutcomeRevisionsRequest
+	(*CompareOutcomeRevisionsResponse)(nil), // 11: callnorm.v1.CompareOutcomeRevisionsResponse
+	(*StreamOutcomesRequest)(nil),           // 12: callnorm.v1.StreamOutcomesRequest
+	(*StreamOutcomesResponse)(nil),          // 13: callnorm.v1.StreamOutcomesResponse
+	(*ExternalId)(nil),                      // 14: callnorm.v1.ExternalId
+	(*CallOutcome)(nil),                     // 15: callnorm.v1.CallOutcome
+	(CallStatus)(0),                         // 16: callnorm.v1.CallStatus
+	(Completeness)(0),                       // 17: callnorm.v1.Completeness
+	(ContactDisposition)(0),                 // 18: callnorm.v1.ContactDisposition
+	(*timestamppb.Timestamp)(nil),           // 19: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),             // 20: google.protobuf.Duration
 }
 var file_callnorm_v1_outcome_service_proto_depIdxs = []int32{
-	5,  // 0: callnorm.v1.GetOutcomeRequest.external_id:type_name -> callnorm.v1.ExternalId
-	6,  // 1: callnorm.v1.GetOutcomeResponse.outcome:type_name -> callnorm.v1.CallOutcome
-	0,  // 2: callnorm.v1.StreamOutcomesRequest.start_at:type_name -> callnorm.v1.StreamStart
-	7,  // 3: callnorm.v1.StreamOutcomesRequest.start_time:type_name -> google.protobuf.Timestamp
-	8,  // 4: callnorm.v1.StreamOutcomesRequest.statuses:type_name -> callnorm.v1.CallStatus
-	9,  // 5: callnorm.v1.StreamOutcomesRequest.completenesses:type_name -> callnorm.v1.Completeness
-	10, // 6: callnorm.v1.StreamOutcomesRequest.heartbeat_interval:type_name -> google.protobuf.Duration
-	6,  // 7: callnorm.v1.StreamOutcomesResponse.outcome:type_name -> callnorm.v1.CallOutcome
-	1,  // 8: callnorm.v1.OutcomeService.GetOutcome:input_type -> callnorm.v1.GetOutcomeRequest
-	3,  // 9: callnorm.v1.OutcomeService.StreamOutcomes:input_type -> callnorm.v1.StreamOutcomesRequest
-	2,  // 10: callnorm.v1.OutcomeService.GetOutcome:output_type -> callnorm.v1.GetOutcomeResponse
-	4,  // 11: callnorm.v1.OutcomeService.StreamOutcomes:output_type -> callnorm.v1.StreamOutcomesResponse
-	10, // [10:12] is the sub-list for method output_type
-	8,  // [8:10] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	14, // 0: callnorm.v1.GetOutcomeRequest.external_id:type_name -> callnorm.v1.ExternalId
+	15, // 1: callnorm.v1.GetOutcomeResponse.outcome:type_name -> callnorm.v1.CallOutcome
+	16, // 2: callnorm.v1.OutcomeFilter.statuses:type_name -> callnorm.v1.CallStatus
+	17, // 3: callnorm.v1.OutcomeFilter.completenesses:type_name -> callnorm.v1.Completeness
+	18, // 4: callnorm.v1.OutcomeFilter.dispositions:type_name -> callnorm.v1.ContactDisposition
+	3,  // 5: callnorm.v1.ListOutcomesRequest.filter:type_name -> callnorm.v1.OutcomeFilter
+	19, // 6: callnorm.v1.ListOutcomesRequest.begin_time:type_name -> google.protobuf.Timestamp
+	19, // 7: callnorm.v1.ListOutcomesRequest.end_time:type_name -> google.protobuf.Timestamp
+	14, // 8: callnorm.v1.ListOutcomesRequest.external_id:type_name -> callnorm.v1.ExternalId
+	15, // 9: callnorm.v1.ListOutcomesResponse.outcomes:type_name -> callnorm.v1.CallOutcome
+	8,  // 10: callnorm.v1.ListOutcomeRevisionsResponse.revisions:type_name -> callnorm.v1.OutcomeRevision
+	15, // 11: callnorm.v1.OutcomeRevision.outcome:type_name -> callnorm.v1.CallOutcome
+	9,  // 12: callnorm.v1.OutcomeRevision.changes:type_name -> callnorm.v1.FieldChange
+	9,  // 13: callnorm.v1.CompareOutcomeRevisionsResponse.changes:type_name -> callnorm.v1.FieldChange
+	0,  // 14: callnorm.v1.StreamOutcomesRequest.start_at:type_name -> callnorm.v1.StreamStart
+	19, // 15: callnorm.v1.StreamOutcomesRequest.start_time:type_name -> google.protobuf.Timestamp
+	3,  // 16: callnorm.v1.StreamOutcomesRequest.filter:type_name -> callnorm.v1.OutcomeFilter
+	20, // 17: callnorm.v1.StreamOutcomesRequest.heartbeat_interval:type_name -> google.protobuf.Duration
+	15, // 18: callnorm.v1.StreamOutcomesResponse.outcome:type_name -> callnorm.v1.CallOutcome
+	1,  // 19: callnorm.v1.OutcomeService.GetOutcome:input_type -> callnorm.v1.GetOutcomeRequest
+	4,  // 20: callnorm.v1.OutcomeService.ListOutcomes:input_type -> callnorm.v1.ListOutcomesRequest
+	6,  // 21: callnorm.v1.OutcomeService.ListOutcomeRevisions:input_type -> callnorm.v1.ListOutcomeRevisionsRequest
+	10, // 22: callnorm.v1.OutcomeService.CompareOutcomeRevisions:input_type -> callnorm.v1.CompareOutcomeRevisionsRequest
+	12, // 23: callnorm.v1.OutcomeService.StreamOutcomes:input_type -> callnorm.v1.StreamOutcomesRequest
+	2,  // 24: callnorm.v1.OutcomeService.GetOutcome:output_type -> callnorm.v1.GetOutcomeResponse
+	5,  // 25: callnorm.v1.OutcomeService.ListOutcomes:output_type -> callnorm.v1.ListOutcomesResponse
+	7,  // 26: callnorm.v1.OutcomeService.ListOutcomeRevisions:output_type -> callnorm.v1.ListOutcomeRevisionsResponse
+	11, // 27: callnorm.v1.OutcomeService.CompareOutcomeRevisions:output_type -> callnorm.v1.CompareOutcomeRevisionsResponse
+	13, // 28: callnorm.v1.OutcomeService.StreamOutcomes:output_type -> callnorm.v1.StreamOutcomesResponse
+	24, // [24:29] is the sub-list for method output_type
+	19, // [19:24] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_callnorm_v1_outcome_service_proto_init() }
@@ -561,7 +1249,8 @@ func file_callnorm_v1_outcome_service_proto_init() {
 		(*GetOutcomeRequest_ProviderCallId)(nil),
 		(*GetOutcomeRequest_ExternalId)(nil),
 	}
-	file_callnorm_v1_outcome_service_proto_msgTypes[2].OneofWrappers = []any{
+	file_callnorm_v1_outcome_service_proto_msgTypes[2].OneofWrappers = []any{}
+	file_callnorm_v1_outcome_service_proto_msgTypes[11].OneofWrappers = []any{
 		(*StreamOutcomesRequest_After)(nil),
 		(*StreamOutcomesRequest_StartAt)(nil),
 		(*StreamOutcomesRequest_StartTime)(nil),
@@ -572,7 +1261,7 @@ func file_callnorm_v1_outcome_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_callnorm_v1_outcome_service_proto_rawDesc), len(file_callnorm_v1_outcome_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   4,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

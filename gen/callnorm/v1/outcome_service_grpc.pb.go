@@ -19,8 +19,11 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	OutcomeService_GetOutcome_FullMethodName     = "/callnorm.v1.OutcomeService/GetOutcome"
-	OutcomeService_StreamOutcomes_FullMethodName = "/callnorm.v1.OutcomeService/StreamOutcomes"
+	OutcomeService_GetOutcome_FullMethodName              = "/callnorm.v1.OutcomeService/GetOutcome"
+	OutcomeService_ListOutcomes_FullMethodName            = "/callnorm.v1.OutcomeService/ListOutcomes"
+	OutcomeService_ListOutcomeRevisions_FullMethodName    = "/callnorm.v1.OutcomeService/ListOutcomeRevisions"
+	OutcomeService_CompareOutcomeRevisions_FullMethodName = "/callnorm.v1.OutcomeService/CompareOutcomeRevisions"
+	OutcomeService_StreamOutcomes_FullMethodName          = "/callnorm.v1.OutcomeService/StreamOutcomes"
 )
 
 // OutcomeServiceClient is the client API for OutcomeService service.
@@ -34,13 +37,28 @@ type OutcomeServiceClient interface {
 	// Errors: NOT_FOUND when there is none, FAILED_PRECONDITION with reason AMBIGUOUS when an id stands for several (the
 	// error names them; `provider` and `source` narrow the search).
 	GetOutcome(ctx context.Context, in *GetOutcomeRequest, opts ...grpc.CallOption) (*GetOutcomeResponse, error)
+	// Lists outcomes by the time of their calls, newest first. Pages are stable: an outcome that comes in meanwhile moves none of the
+	// others to another page. Deleted ones are left out.
+	//
+	// Errors: INVALID_ARGUMENT for a page token that is none, for a phone number that is not in E.164 form, and for a condition that
+	// cannot be understood.
+	ListOutcomes(ctx context.Context, in *ListOutcomesRequest, opts ...grpc.CallOption) (*ListOutcomesResponse, error)
+	// Lists the revisions of one outcome that are kept, newest first, each with what it changed.
+	//
+	// Errors: NOT_FOUND when there is no such outcome, INVALID_ARGUMENT for a page token that is none.
+	ListOutcomeRevisions(ctx context.Context, in *ListOutcomeRevisionsRequest, opts ...grpc.CallOption) (*ListOutcomeRevisionsResponse, error)
+	// Tells what changed between two revisions of one outcome.
+	//
+	// Errors: NOT_FOUND when there is no such outcome, or when one of the revisions is not kept.
+	CompareOutcomeRevisions(ctx context.Context, in *CompareOutcomeRevisionsRequest, opts ...grpc.CallOption) (*CompareOutcomeRevisionsResponse, error)
 	// Streams every revision of every outcome in the order in which they were kept, and goes on with new ones as they come.
 	// Each message carries a cursor; a subscriber who comes back with it gets exactly what follows. The first message comes at
 	// once and holds nothing but the cursor where the stream begins. Over REST: lines of JSON.
 	//
-	// Errors: INVALID_ARGUMENT for a cursor that is none, FAILED_PRECONDITION for a cursor of another log or of a part that
-	// this log has lost, OUT_OF_RANGE for one that retention has passed by, UNAVAILABLE when the server goes away (come back
-	// with the last cursor).
+	// Errors: INVALID_ARGUMENT for a cursor that is none and for a condition that cannot be understood (the error tells the place),
+	// FAILED_PRECONDITION for a cursor of another log or of a part that this log has lost, OUT_OF_RANGE for one that retention
+	// has passed by (the error's metadata holds `oldest_cursor`, where what is kept begins), UNAVAILABLE when the server goes away
+	// (come back with the last cursor).
 	StreamOutcomes(ctx context.Context, in *StreamOutcomesRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[StreamOutcomesResponse], error)
 }
 
@@ -56,6 +74,36 @@ func (c *outcomeServiceClient) GetOutcome(ctx context.Context, in *GetOutcomeReq
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetOutcomeResponse)
 	err := c.cc.Invoke(ctx, OutcomeService_GetOutcome_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *outcomeServiceClient) ListOutcomes(ctx context.Context, in *ListOutcomesRequest, opts ...grpc.CallOption) (*ListOutcomesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListOutcomesResponse)
+	err := c.cc.Invoke(ctx, OutcomeService_ListOutcomes_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *outcomeServiceClient) ListOutcomeRevisions(ctx context.Context, in *ListOutcomeRevisionsRequest, opts ...grpc.CallOption) (*ListOutcomeRevisionsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListOutcomeRevisionsResponse)
+	err := c.cc.Invoke(ctx, OutcomeService_ListOutcomeRevisions_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *outcomeServiceClient) CompareOutcomeRevisions(ctx context.Context, in *CompareOutcomeRevisionsRequest, opts ...grpc.CallOption) (*CompareOutcomeRevisionsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CompareOutcomeRevisionsResponse)
+	err := c.cc.Invoke(ctx, OutcomeService_CompareOutcomeRevisions_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -92,13 +140,28 @@ type OutcomeServiceServer interface {
 	// Errors: NOT_FOUND when there is none, FAILED_PRECONDITION with reason AMBIGUOUS when an id stands for several (the
 	// error names them; `provider` and `source` narrow the search).
 	GetOutcome(context.Context, *GetOutcomeRequest) (*GetOutcomeResponse, error)
+	// Lists outcomes by the time of their calls, newest first. Pages are stable: an outcome that comes in meanwhile moves none of the
+	// others to another page. Deleted ones are left out.
+	//
+	// Errors: INVALID_ARGUMENT for a page token that is none, for a phone number that is not in E.164 form, and for a condition that
+	// cannot be understood.
+	ListOutcomes(context.Context, *ListOutcomesRequest) (*ListOutcomesResponse, error)
+	// Lists the revisions of one outcome that are kept, newest first, each with what it changed.
+	//
+	// Errors: NOT_FOUND when there is no such outcome, INVALID_ARGUMENT for a page token that is none.
+	ListOutcomeRevisions(context.Context, *ListOutcomeRevisionsRequest) (*ListOutcomeRevisionsResponse, error)
+	// Tells what changed between two revisions of one outcome.
+	//
+	// Errors: NOT_FOUND when there is no such outcome, or when one of the revisions is not kept.
+	CompareOutcomeRevisions(context.Context, *CompareOutcomeRevisionsRequest) (*CompareOutcomeRevisionsResponse, error)
 	// Streams every revision of every outcome in the order in which they were kept, and goes on with new ones as they come.
 	// Each message carries a cursor; a subscriber who comes back with it gets exactly what follows. The first message comes at
 	// once and holds nothing but the cursor where the stream begins. Over REST: lines of JSON.
 	//
-	// Errors: INVALID_ARGUMENT for a cursor that is none, FAILED_PRECONDITION for a cursor of another log or of a part that
-	// this log has lost, OUT_OF_RANGE for one that retention has passed by, UNAVAILABLE when the server goes away (come back
-	// with the last cursor).
+	// Errors: INVALID_ARGUMENT for a cursor that is none and for a condition that cannot be understood (the error tells the place),
+	// FAILED_PRECONDITION for a cursor of another log or of a part that this log has lost, OUT_OF_RANGE for one that retention
+	// has passed by (the error's metadata holds `oldest_cursor`, where what is kept begins), UNAVAILABLE when the server goes away
+	// (come back with the last cursor).
 	StreamOutcomes(*StreamOutcomesRequest, grpc.ServerStreamingServer[StreamOutcomesResponse]) error
 	mustEmbedUnimplementedOutcomeServiceServer()
 }
@@ -112,6 +175,15 @@ type UnimplementedOutcomeServiceServer struct{}
 
 func (UnimplementedOutcomeServiceServer) GetOutcome(context.Context, *GetOutcomeRequest) (*GetOutcomeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetOutcome not implemented")
+}
+func (UnimplementedOutcomeServiceServer) ListOutcomes(context.Context, *ListOutcomesRequest) (*ListOutcomesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListOutcomes not implemented")
+}
+func (UnimplementedOutcomeServiceServer) ListOutcomeRevisions(context.Context, *ListOutcomeRevisionsRequest) (*ListOutcomeRevisionsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListOutcomeRevisions not implemented")
+}
+func (UnimplementedOutcomeServiceServer) CompareOutcomeRevisions(context.Context, *CompareOutcomeRevisionsRequest) (*CompareOutcomeRevisionsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CompareOutcomeRevisions not implemented")
 }
 func (UnimplementedOutcomeServiceServer) StreamOutcomes(*StreamOutcomesRequest, grpc.ServerStreamingServer[StreamOutcomesResponse]) error {
 	return status.Error(codes.Unimplemented, "method StreamOutcomes not implemented")
@@ -155,6 +227,60 @@ func _OutcomeService_GetOutcome_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _OutcomeService_ListOutcomes_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListOutcomesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OutcomeServiceServer).ListOutcomes(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OutcomeService_ListOutcomes_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OutcomeServiceServer).ListOutcomes(ctx, req.(*ListOutcomesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OutcomeService_ListOutcomeRevisions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListOutcomeRevisionsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OutcomeServiceServer).ListOutcomeRevisions(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OutcomeService_ListOutcomeRevisions_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OutcomeServiceServer).ListOutcomeRevisions(ctx, req.(*ListOutcomeRevisionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OutcomeService_CompareOutcomeRevisions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CompareOutcomeRevisionsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OutcomeServiceServer).CompareOutcomeRevisions(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OutcomeService_CompareOutcomeRevisions_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OutcomeServiceServer).CompareOutcomeRevisions(ctx, req.(*CompareOutcomeRevisionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _OutcomeService_StreamOutcomes_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(StreamOutcomesRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -176,6 +302,18 @@ var OutcomeService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetOutcome",
 			Handler:    _OutcomeService_GetOutcome_Handler,
+		},
+		{
+			MethodName: "ListOutcomes",
+			Handler:    _OutcomeService_ListOutcomes_Handler,
+		},
+		{
+			MethodName: "ListOutcomeRevisions",
+			Handler:    _OutcomeService_ListOutcomeRevisions_Handler,
+		},
+		{
+			MethodName: "CompareOutcomeRevisions",
+			Handler:    _OutcomeService_CompareOutcomeRevisions_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -32,7 +32,7 @@ const (
 	WarningKind_WARNING_KIND_WRONG_TYPE WarningKind = 1
 	// A word of the provider is not known to this version. Ours is OTHER, theirs is kept.
 	WarningKind_WARNING_KIND_UNKNOWN_WORD WarningKind = 2
-	// Two fields of the payload contradict each other.
+	// Two fields of the payload, or two deliveries of equal standing, contradict each other.
 	WarningKind_WARNING_KIND_CONTRADICTION WarningKind = 3
 	// An id is empty or a placeholder, and identifies nothing.
 	WarningKind_WARNING_KIND_PLACEHOLDER WarningKind = 4
@@ -119,8 +119,11 @@ type Provenance struct {
 	Unmapped []*UnmappedField `protobuf:"bytes,7,rep,name=unmapped,proto3" json:"unmapped,omitempty"`
 	// Counts the unmapped fields, also those that were not listed because of their number or size.
 	UnmappedCount int32 `protobuf:"varint,8,opt,name=unmapped_count,json=unmappedCount,proto3" json:"unmapped_count,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// Lists what the source's policy keeps out of outcomes: `transcript`, `numbers`, `names`, `extracted_fields`. What was there before
+	// stands as `[redacted]`.
+	RedactedClasses []string `protobuf:"bytes,9,rep,name=redacted_classes,json=redactedClasses,proto3" json:"redacted_classes,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Provenance) Reset() {
@@ -207,6 +210,13 @@ func (x *Provenance) GetUnmappedCount() int32 {
 		return x.UnmappedCount
 	}
 	return 0
+}
+
+func (x *Provenance) GetRedactedClasses() []string {
+	if x != nil {
+		return x.RedactedClasses
+	}
+	return nil
 }
 
 // DeliveryRef refers to one kept delivery.
@@ -324,7 +334,7 @@ type Warning struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Tells the kind.
 	Kind WarningKind `protobuf:"varint,1,opt,name=kind,proto3,enum=callnorm.v1.WarningKind" json:"kind,omitempty"`
-	// Holds the path of the field in the provider's payload.
+	// Holds the path of the field in the provider's payload or, where deliveries contradict each other, of the field in the outcome.
 	Path string `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`
 	// Explains it, without repeating what the field held.
 	Message       string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
@@ -442,7 +452,7 @@ var File_callnorm_v1_provenance_proto protoreflect.FileDescriptor
 
 const file_callnorm_v1_provenance_proto_rawDesc = "" +
 	"\n" +
-	"\x1ccallnorm/v1/provenance.proto\x12\vcallnorm.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd2\x03\n" +
+	"\x1ccallnorm/v1/provenance.proto\x12\vcallnorm.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfd\x03\n" +
 	"\n" +
 	"Provenance\x12\x18\n" +
 	"\aadapter\x18\x01 \x01(\tR\aadapter\x12'\n" +
@@ -454,7 +464,8 @@ const file_callnorm_v1_provenance_proto_rawDesc = "" +
 	"\x0ederived_fields\x18\x05 \x03(\tR\rderivedFields\x120\n" +
 	"\bwarnings\x18\x06 \x03(\v2\x14.callnorm.v1.WarningR\bwarnings\x126\n" +
 	"\bunmapped\x18\a \x03(\v2\x1a.callnorm.v1.UnmappedFieldR\bunmapped\x12%\n" +
-	"\x0eunmapped_count\x18\b \x01(\x05R\runmappedCount\x1a?\n" +
+	"\x0eunmapped_count\x18\b \x01(\x05R\runmappedCount\x12)\n" +
+	"\x10redacted_classes\x18\t \x03(\tR\x0fredactedClasses\x1a?\n" +
 	"\x11FieldSourcesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa7\x02\n" +

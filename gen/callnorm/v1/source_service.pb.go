@@ -374,8 +374,10 @@ type Source struct {
 	EvictedCount int64 `protobuf:"varint,20,opt,name=evicted_count,json=evictedCount,proto3" json:"evicted_count,omitempty"`
 	// Counts the refusals of which no record could be kept, because there were too many at a time.
 	UnrecordedCount int64 `protobuf:"varint,21,opt,name=unrecorded_count,json=unrecordedCount,proto3" json:"unrecorded_count,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Counts the bytes that are kept of it: deliveries, outcomes and what belongs to them, as they are stored.
+	StoredBytes   int64 `protobuf:"varint,22,opt,name=stored_bytes,json=storedBytes,proto3" json:"stored_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Source) Reset() {
@@ -537,6 +539,13 @@ func (x *Source) GetEvictedCount() int64 {
 func (x *Source) GetUnrecordedCount() int64 {
 	if x != nil {
 		return x.UnrecordedCount
+	}
+	return 0
+}
+
+func (x *Source) GetStoredBytes() int64 {
+	if x != nil {
+		return x.StoredBytes
 	}
 	return 0
 }
@@ -1570,7 +1579,7 @@ var File_callnorm_v1_source_service_proto protoreflect.FileDescriptor
 
 const file_callnorm_v1_source_service_proto_rawDesc = "" +
 	"\n" +
-	" callnorm/v1/source_service.proto\x12\vcallnorm.v1\x1a\x1bbuf/validate/validate.proto\x1a'callnorm/v1/normalization_service.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xad\x06\n" +
+	" callnorm/v1/source_service.proto\x12\vcallnorm.v1\x1a\x1bbuf/validate/validate.proto\x1a'callnorm/v1/normalization_service.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd0\x06\n" +
 	"\x06Source\x12\x16\n" +
 	"\x06source\x18\x01 \x01(\tR\x06source\x12\x18\n" +
 	"\aadapter\x18\x02 \x01(\tR\aadapter\x12\x1a\n" +
@@ -1596,7 +1605,8 @@ const file_callnorm_v1_source_service_proto_rawDesc = "" +
 	"\x11quarantined_count\x18\x12 \x01(\x03R\x10quarantinedCount\x12!\n" +
 	"\funheld_count\x18\x13 \x01(\x03R\vunheldCount\x12#\n" +
 	"\revicted_count\x18\x14 \x01(\x03R\fevictedCount\x12)\n" +
-	"\x10unrecorded_count\x18\x15 \x01(\x03R\x0funrecordedCount\"F\n" +
+	"\x10unrecorded_count\x18\x15 \x01(\x03R\x0funrecordedCount\x12!\n" +
+	"\fstored_bytes\x18\x16 \x01(\x03R\vstoredBytes\"F\n" +
 	"\tSecretUse\x129\n" +
 	"\n" +
 	"match_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\tmatchTime\"Y\n" +

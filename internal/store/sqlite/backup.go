@@ -47,7 +47,7 @@ func Backup(ctx context.Context, dir, file string) (err error) {
 func copyStore(ctx context.Context, from, to string) error {
 	return withConnection(ctx, from, access("ro"),
 		func(conn *sql.Conn) error {
-			switch version, err := schemaVersion(ctx, conn, len(migrations())); {
+			switch version, err := schemaVersion(ctx, conn, newestVersion()); {
 			case err != nil:
 				return err
 			case version == 0:

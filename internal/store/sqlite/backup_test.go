@@ -80,16 +80,16 @@ func TestBackup(t *testing.T) {
 	same := 0
 	for round := range 2 {
 		for _, cursor := range cursors {
-			position, err := restored.Resume(t.Context(), cursor)
+			resumed, err := restored.Resume(t.Context(), cursor, store.Filter{})
 			if known := cursor.Position <= end.Position; known != (err == nil) || !known && !errors.Is(err, store.ErrCursorForeign) ||
-				known && position != cursor.Position {
-				t.Fatalf("round %d, cursor of %d, the backup ends at %d: %d, %v", round, cursor.Position, end.Position, position, err)
+				known && resumed.Position != cursor.Position {
+				t.Fatalf("round %d, cursor of %d, the backup ends at %d: %+v, %v", round, cursor.Position, end.Position, resumed, err)
 			}
 		}
 		if round == 1 {
 			break
 		}
-		all, err := original.Read(t.Context(), end.Position, store.Filter{}, 1<<20)
+		all, err := original.Read(t.Context(), end, store.Filter{}, 1<<20)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -109,7 +109,7 @@ func TestBackup(t *testing.T) {
 			if i < len(cursors) && cursor.Check == cursors[i].Check {
 				same++
 			}
-			if _, err := restored.Resume(t.Context(), cursor); err != nil {
+			if _, err := restored.Resume(t.Context(), cursor, store.Filter{}); err != nil {
 				t.Errorf("Resume of the restored log's own cursor: %v", err)
 			}
 		}
@@ -127,19 +127,19 @@ func TestBackup(t *testing.T) {
 		t.Fatal(err)
 	}
 	third := mustOpen(t, dir, settings)
-	if position, err := third.Resume(t.Context(), cursors[before-1]); err != nil || position != before {
-		t.Errorf("Resume of a cursor of the first log: %d, %v", position, err)
+	if resumed, err := third.Resume(t.Context(), cursors[before-1], store.Filter{}); err != nil || resumed.Position != before {
+		t.Errorf("Resume of a cursor of the first log: %+v, %v", resumed, err)
 	}
 	own := readLog(t, restored)
-	if position, err := third.Resume(t.Context(), own[len(own)-1]); err != nil || int(position) != len(own) {
-		t.Errorf("Resume of a cursor of the second log: %d, %v", position, err)
+	if resumed, err := third.Resume(t.Context(), own[len(own)-1], store.Filter{}); err != nil || int(resumed.Position) != len(own) {
+		t.Errorf("Resume of a cursor of the second log: %+v, %v", resumed, err)
 	}
 }
 
 // readLog returns the cursors of all entries.
 func readLog(t *testing.T, s *Store) (cursors []store.Cursor) {
 	t.Helper()
-	for after := store.Position(0); ; {
+	for after := (store.Cursor{}); ; {
 		page, err := s.Read(t.Context(), after, store.Filter{}, 1<<20)
 		if err != nil {
 			t.Fatal(err)
@@ -147,7 +147,7 @@ func readLog(t *testing.T, s *Store) (cursors []store.Cursor) {
 		for _, e := range page.Entries {
 			cursors = append(cursors, e.Cursor)
 		}
-		if after = page.Next.Position; page.End {
+		if after = page.Next; page.End {
 			return cursors
 		}
 	}
@@ -356,8 +356,8 @@ func TestCheck(t *testing.T) {
 		"nothing":                      {"", nil},
 		"delivery":                     {"UPDATE deliveries SET state = 9 WHERE seq = 2", []string{"deliveries 2"}},
 		"delivery that waits no more":  {"UPDATE deliveries SET waiting = 0 WHERE seq = 2", []string{"deliveries 2"}},
-		"missing delivery":             {"DELETE FROM deliveries WHERE seq = 2", []string{"deliveries 2", "deliveries 2"}},
-		"missing last delivery":        {"DELETE FROM deliveries WHERE seq = 4", []string{"head 1", "deliveries 4"}},
+		"missing delivery":             {"DELETE FROM deliveries WHERE seq = 2", []string{"deliveries 2"}},
+		"missing last delivery":        {"DELETE FROM deliveries WHERE seq = 4", []string{"deliveries 4"}},
 		"delivery that is not found":   {"DELETE FROM delivery_ids WHERE seq = 2", []string{"deliveries 2", "contributions 2"}},
 		"deliveries exchanged":         {"UPDATE delivery_ids SET seq = 3 - seq WHERE seq < 3", []string{"deliveries 1", "deliveries 2"}},
 		"contribution":                 {"UPDATE contributions SET body = x'00' WHERE id = 2", []string{"contributions 2"}},

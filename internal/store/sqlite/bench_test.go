@@ -51,7 +51,7 @@ func BenchmarkRead(b *testing.B) {
 		"filtered": {Providers: []string{"synthflow"}, Statuses: []int32{1, 2}},
 	} {
 		b.Run(name, func(b *testing.B) {
-			var after store.Position
+			var after store.Cursor
 			read := 0
 			b.ResetTimer()
 			for read < b.N {
@@ -60,8 +60,8 @@ func BenchmarkRead(b *testing.B) {
 					b.Fatal(err)
 				}
 				read += len(page.Entries)
-				if after = page.Next.Position; page.End {
-					after = 0
+				if after = page.Next; page.End {
+					after = store.Cursor{}
 				}
 			}
 			b.ReportMetric(float64(read)/b.Elapsed().Seconds(), "entries/s")

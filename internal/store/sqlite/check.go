@@ -40,7 +40,7 @@ func Check(ctx context.Context, path string, report func(error)) (Checked, error
 func check(ctx context.Context, file string, query url.Values, report func(error)) (Checked, error) {
 	c := &checker{report: report}
 	err := withConnection(ctx, file, query, func(conn *sql.Conn) (err error) {
-		version, err := schemaVersion(ctx, conn, len(migrations()))
+		version, err := schemaVersion(ctx, conn, newestVersion())
 		switch {
 		case err != nil:
 			return err
@@ -84,47 +84,60 @@ type checker struct {
 	// oldest is the position of the oldest entry that is kept, last is the newest good one.
 	oldest int64
 	last   store.Entry
+	// begin is where the log begins, as far as it was trimmed.
+	begin int64
 	// delivery and contribution are the last ones.
 	delivery, contribution int64
-	// claimed counts the contributions that deliveries make, counting those that count, chained those that chains lead to,
-	// and revisions what outcomes have.
-	claimed, counting, chained, revisions int64
+	// claimed counts the contributions that deliveries make, counting those of kept deliveries that count, chained those that
+	// chains lead to, live the entries that were not removed, revisions what outcomes have of them, found and addresses how
+	// often outcomes are found by addresses, and have some.
+	claimed, counting, chained, live, revisions, found, addresses int64
+
+	ofDeliveries, ofContributions, ofOutcomes, ofEntries string
 }
 
 func (c *checker) run(ctx context.Context, version int) (err error) {
+	c.columns(version)
 	if err := c.prepare(ctx, c.tx, map[**sql.Stmt]string{
 		&c.seqOf:            "SELECT seq FROM delivery_ids WHERE id = ?",
 		&c.ownContributions: "SELECT COUNT(*) FROM contributions WHERE id >= ? AND id < ? AND delivery = ? AND encoding <> ?",
 		&c.link:             "SELECT outcome, previous FROM contributions WHERE id = ?",
-		&c.outcome:          "SELECT " + outcomeColumns + " FROM outcomes WHERE id = ?",
+		&c.outcome:          "SELECT " + c.ofOutcomes + " FROM outcomes WHERE id = ?",
 		&c.entry:            "SELECT outcome, revision FROM log WHERE position = ?",
 		&c.externalID:       "SELECT outcome FROM external_ids WHERE system = ? AND id = ? AND first_position = ?",
 	}); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
-	columns := deliveryColumns
-	if version == 1 {
-		columns = strings.TrimSuffix(columns, "verified_by, signed, waiting") + "'', x'', 0"
-	}
-	for _, part := range []struct {
+	type part struct {
 		table, query string
 		row          func(context.Context, scanner) error
 		end          func() error
-	}{
+	}
+	parts := []part{
 		{"database", "PRAGMA integrity_check(100)", c.structure, nil},
 		{"meta", "SELECT name, value, checksum FROM meta WHERE name <> 'probe'", c.meta, c.metaEnd},
 		{"head", "SELECT position, entry, time, delivery, contribution, checksum FROM head", c.headRow, c.headEnd},
-		{"log", "SELECT " + entryColumns + " FROM log ORDER BY position", c.logRow, c.logEnd},
-		{"deliveries", "SELECT " + columns + " FROM deliveries ORDER BY seq", c.deliveryRow, c.deliveriesEnd},
+		{"log", "SELECT " + c.ofEntries + " FROM log ORDER BY position", c.logRow, c.logEnd},
+		{"deliveries", "SELECT " + c.ofDeliveries + " FROM deliveries ORDER BY seq", c.deliveryRow, c.deliveriesEnd},
 		{
-			"delivery_ids", "SELECT seq FROM delivery_ids d WHERE NOT EXISTS (SELECT 1 FROM deliveries WHERE seq = d.seq)",
+			"delivery_ids", "SELECT seq FROM delivery_ids d WHERE seq <> 0 AND NOT EXISTS (SELECT 1 FROM deliveries WHERE seq = d.seq)",
 			c.lostDelivery, nil,
 		},
-		{"contributions", "SELECT " + contributionColumns + " FROM contributions ORDER BY id", c.contributionRow, c.contributionsEnd},
-		{"outcomes", "SELECT " + outcomeColumns + " FROM outcomes", c.outcomeRow, c.outcomesEnd},
+		{"contributions", "SELECT " + c.ofContributions + " FROM contributions ORDER BY id", c.contributionRow, c.contributionsEnd},
+		{"outcomes", "SELECT " + c.ofOutcomes + " FROM outcomes", c.outcomeRow, c.outcomesEnd},
 		{"external_ids", "SELECT system, id, first_position, outcome FROM external_ids", c.externalIDRow, nil},
-	} {
+	}
+	if version >= versionWithUsage {
+		parts = append(parts,
+			part{"addresses", "SELECT address, time, first_position, outcome FROM addresses", c.addressRow, c.addressesEnd},
+			part{"horizons", "SELECT " + horizonColumns + " FROM horizons", c.horizonRow, c.horizonsEnd},
+			part{"subscriptions", "SELECT " + subscriptionColumns + " FROM subscriptions", c.subscriptionRow, nil},
+			part{"usage", "SELECT u.source, u.bytes, COALESCE(c.bytes, 0) FROM usage u LEFT JOIN (" + strings.Replace(usageQuery, "SUM(bytes)", "SUM(bytes) AS bytes", 1) +
+				") c ON c.source = u.source", c.usageRow, nil},
+		)
+	}
+	for _, part := range parts {
 		if err := c.each(ctx, part.table, part.query, part.row); err != nil {
 			return err
 		}
@@ -136,6 +149,26 @@ func (c *checker) run(ctx context.Context, version int) (err error) {
 		}
 	}
 	return nil
+}
+
+// versionWithUsage is the first version of the schema that has addresses, horizons, subscriptions and usage.
+const versionWithUsage = 3
+
+// columns sets what is to be read of rows, with what an older version did not have as it means the same.
+func (c *checker) columns(version int) {
+	c.ofDeliveries, c.ofContributions, c.ofOutcomes, c.ofEntries = deliveryColumns, contributionColumns, outcomeColumns, entryColumns
+	without := func(columns *string, last string, values string) {
+		*columns = strings.TrimSuffix(*columns, last) + values
+	}
+	if version < 2 {
+		without(&c.ofDeliveries, "verified_by, signed, waiting", "'', x'', 0")
+	}
+	if version < versionWithUsage {
+		without(&c.ofContributions, "source, addresses", "'', x''")
+		without(&c.ofOutcomes, "time, due, deleted, provider, source, status, completeness, disposition, do_not_call, listed, addresses",
+			"0, 0, 0, '', '', 0, 0, 0, 0, 0, x''")
+		without(&c.ofEntries, "previous, kind", fmt.Sprintf("%d, %d", unknownPrevious, revised))
+	}
 }
 
 // each looks at rows, one at a time.
@@ -227,17 +260,21 @@ func (c *checker) headEnd() error {
 
 func (c *checker) logRow(ctx context.Context, row scanner) error {
 	c.Entries++
-	var q queries // Its log is a part of cursors alone.
-	e, err := q.scanEntry(row)
+	r, sum, err := scanEntryRow(row)
 	if err != nil {
 		return err
 	}
+	e := r.entry([8]byte{}, sum) // Its log is a part of cursors alone.
 	before, first := c.last, int64(e.Position)-c.Entries+1
 	c.last = e
 	if before.Position == 0 {
 		c.oldest = first
 	}
-	o, err := scanOutcome(c.outcome.QueryRowContext(ctx, e.Outcome[:]))
+	var o outcomeRow
+	if r.kind != blank {
+		c.live++
+		o, err = scanOutcome(c.outcome.QueryRowContext(ctx, e.Outcome[:]))
+	}
 	switch {
 	case errors.Is(err, sql.ErrNoRows) || err == nil && o.revision < e.Revision:
 		return corrupt("log", e.Position, "its outcome does not know it")
@@ -256,6 +293,9 @@ func (c *checker) logRow(ctx context.Context, row scanner) error {
 }
 
 func (c *checker) logEnd() error {
+	if c.Entries == 0 && c.head.position > 0 {
+		return corrupt("log", c.head.position, "row is missing")
+	}
 	if end := c.oldest + c.Entries - 1; c.Entries > 0 && end != c.head.position {
 		return corrupt("head", 1, fmt.Sprintf("the log ends at %d and not at %d", end, c.head.position))
 	}
@@ -265,7 +305,6 @@ func (c *checker) logEnd() error {
 func (c *checker) deliveryRow(ctx context.Context, row scanner) error {
 	c.Deliveries++
 	r, err := scanDelivery(row)
-	before := c.delivery
 	c.delivery = r.seq
 	if err != nil {
 		return err
@@ -283,8 +322,6 @@ func (c *checker) deliveryRow(ctx context.Context, row scanner) error {
 		return err
 	}
 	switch {
-	case before != 0 && r.seq != before+1:
-		return corrupt("deliveries", r.seq-1, "row is missing")
 	case seq != r.seq:
 		return corrupt("deliveries", r.seq, "it is not found by its id")
 	case own != r.contributions:
@@ -294,7 +331,7 @@ func (c *checker) deliveryRow(ctx context.Context, row scanner) error {
 }
 
 func (c *checker) deliveriesEnd() error {
-	if c.Deliveries > 0 && c.delivery != c.head.delivery {
+	if c.delivery > c.head.delivery {
 		return corrupt("head", 1, fmt.Sprintf("deliveries end at %d and not at %d", c.delivery, c.head.delivery))
 	}
 	return nil
@@ -315,22 +352,28 @@ func (c *checker) contributionRow(ctx context.Context, row scanner) error {
 	if err != nil {
 		return err
 	}
-	if r.encoding != superseded {
-		c.counting++
+	counts := r.encoding != superseded
+	if counts {
 		if _, err := r.open(c.packer); err != nil {
 			return err
 		}
+	}
+	if r.delivery == (store.DeliveryID{}) {
+		return nil // a deadline's
 	}
 	var seq int64
 	err = c.seqOf.QueryRowContext(ctx, r.delivery[:]).Scan(&seq)
 	if errors.Is(err, sql.ErrNoRows) {
 		return corrupt("contributions", r.id, "its delivery is missing")
 	}
+	if counts && seq != gone {
+		c.counting++
+	}
 	return err
 }
 
 func (c *checker) contributionsEnd() error {
-	if c.Contributions > 0 && c.contribution != c.head.contribution {
+	if c.contribution > c.head.contribution {
 		return corrupt("head", 1, fmt.Sprintf("contributions end at %d and not at %d", c.contribution, c.head.contribution))
 	}
 	return nil
@@ -348,14 +391,20 @@ func (c *checker) outcomeRow(ctx context.Context, row scanner) error {
 	if r.revision == 0 {
 		return nil
 	}
+	if r.deleted {
+		if r.position == 0 {
+			return nil // What said so was trimmed.
+		}
+		c.revisions++
+		return c.revision(ctx, r, r.position, r.revision)
+	}
+	c.addresses += int64(len(r.addresses) / addressSize)
 	c.revisions += int64(r.revision)
 	if err := c.revision(ctx, r, r.position, r.revision); err != nil {
 		return err
 	}
-	if r.firstPosition >= c.oldest {
-		if err := c.revision(ctx, r, r.firstPosition, 1); err != nil {
-			return err
-		}
+	if err := c.revision(ctx, r, r.firstPosition, 1); err != nil {
+		return err
 	}
 	ids, err := r.unpackExternalIDs()
 	if err != nil {
@@ -414,8 +463,8 @@ func (c *checker) outcomesEnd() error {
 		return corrupt("contributions", "all", fmt.Sprintf("%d of %d are in no chain", c.Contributions-c.chained, c.Contributions))
 	case c.claimed != c.counting:
 		return corrupt("contributions", "all", fmt.Sprintf("%d count, deliveries make %d", c.counting, c.claimed))
-	case c.oldest <= 1 && c.revisions != c.Entries:
-		return corrupt("log", "all", fmt.Sprintf("%d entries, outcomes have %d revisions", c.Entries, c.revisions))
+	case c.revisions != c.live:
+		return corrupt("log", "all", fmt.Sprintf("%d entries, outcomes have %d revisions", c.live, c.revisions))
 	}
 	return nil
 }
@@ -435,4 +484,61 @@ func (c *checker) externalIDRow(ctx context.Context, row scanner) error {
 		return corrupt("external_ids", position, "its outcome does not have it")
 	}
 	return err
+}
+
+func (c *checker) addressRow(ctx context.Context, row scanner) error {
+	var address, raw []byte
+	var at, position int64
+	if err := row.Scan(&address, &at, &position, &raw); err != nil {
+		return err
+	}
+	c.found++
+	r, err := scanOutcome(c.outcome.QueryRowContext(ctx, raw))
+	switch {
+	case errors.Is(err, store.ErrCorrupt):
+		return nil // It was reported with the outcomes.
+	case errors.Is(err, sql.ErrNoRows) || err == nil && (r.firstPosition != position || r.listed.time != at ||
+		!slices.ContainsFunc(slices.Collect(slices.Chunk(r.addresses, addressSize)), func(other []byte) bool { return slices.Equal(address, other) })):
+		return corrupt("addresses", position, "its outcome does not have it")
+	}
+	return err
+}
+
+func (c *checker) addressesEnd() error {
+	if c.Broken == 0 && c.found != c.addresses {
+		return corrupt("addresses", "all", fmt.Sprintf("%d rows, outcomes have %d", c.found, c.addresses))
+	}
+	return nil
+}
+
+func (c *checker) horizonRow(_ context.Context, row scanner) error {
+	source, h, err := scanHorizon(row)
+	if err == nil && source == noSource {
+		c.begin = h.position + 1
+	}
+	return err
+}
+
+func (c *checker) horizonsEnd() error {
+	if c.oldest > max(1, c.begin) {
+		return corrupt("log", c.begin, fmt.Sprintf("%d rows from it on are missing", c.oldest-c.begin))
+	}
+	return nil
+}
+
+func (c *checker) subscriptionRow(_ context.Context, row scanner) error {
+	_, err := scanSubscription(row)
+	return err
+}
+
+func (c *checker) usageRow(_ context.Context, row scanner) error {
+	var source string
+	var kept, counted int64
+	if err := row.Scan(&source, &kept, &counted); err != nil {
+		return err
+	}
+	if c.Broken == 0 && kept != counted {
+		return corrupt("usage", source, fmt.Sprintf("%d bytes are kept, it says %d", counted, kept))
+	}
+	return nil
 }

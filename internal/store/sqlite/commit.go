@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/callnorm/callnorm/internal/store"
@@ -25,11 +26,16 @@ const probeEvery = time.Second
 // probeSize is the room that a probe takes, in bytes.
 const probeSize = 1 << 16
 
+// updateOutcome takes the values of an outcome's row.
+var updateOutcome = "UPDATE outcomes SET " + strings.ReplaceAll(strings.TrimPrefix(outcomeColumns, "id, "), ", ", " = ?, ") + " = ? WHERE id = ?" //nolint:gosec // the columns are our own
+
 // committer is all that writes: one goroutine with one connection.
 type committer struct {
 	store *Store
 	// requests has no room: what was not taken was not begun, and nobody needs to answer it.
 	requests chan *request
+	// removals are requests that remove something, each in a transaction of its own: between two of them there is room for all others.
+	removals chan *request
 	// done is closed when run has returned.
 	done chan struct{}
 
@@ -49,20 +55,24 @@ type committer struct {
 	updateDelivery, supersede                                *sql.Stmt
 	insertOutcome, updateOutcome, insertEntry, updateHead    *sql.Stmt
 	insertExternalID, deleteExternalID, putProbe, clearProbe *sql.Stmt
+	insertAddress, deleteAddress, addUsage                   *sql.Stmt
+	removeDelivery, removeContribution, removeOutcome        *sql.Stmt
+	forgetDelivery, blankEntry, putHorizon, putSubscription  *sql.Stmt
 }
 
 // openCommitter opens the connection that writes, brings the schema up to date and reads the names and keys of the store.
 func openCommitter(ctx context.Context, file string, s *Store) (_ *committer, err error) {
-	c := &committer{store: s, requests: make(chan *request), done: make(chan struct{}), file: file}
+	c := &committer{store: s, requests: make(chan *request), removals: make(chan *request), done: make(chan struct{}), file: file}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.close(ctx))
 		}
 	}()
-	// The page size comes first: it is fixed with the first page. The journal grows to about 32 MiB before its pages are
-	// written home, which spares most of the writes to pages that many deliveries touch.
-	if c.db, err = sql.Open("sqlite", dsn(file, access("rwc", "page_size(8192)", "journal_mode(WAL)", "synchronous(FULL)",
-		"wal_autocheckpoint(4000)", "journal_size_limit(67108864)", "cache_size(-32768)", "temp_store(MEMORY)"))); err != nil {
+	// Pages have the 4096 bytes that SQLite gives them: a delivery changes a handful of rows in places of their own, and each takes
+	// its page along. The journal grows to about 16 MiB before its pages are written home, which spares most of the writes to pages
+	// that many deliveries touch. What is deleted is overwritten.
+	if c.db, err = sql.Open("sqlite", dsn(file, access("rwc", "journal_mode(WAL)", "synchronous(FULL)",
+		"wal_autocheckpoint(4000)", "journal_size_limit(67108864)", "cache_size(-32768)", "temp_store(MEMORY)", "secure_delete(1)"))); err != nil {
 		return nil, fmt.Errorf("open for writing: %w", err)
 	}
 	c.db.SetMaxOpenConns(1)
@@ -72,7 +82,7 @@ func openCommitter(ctx context.Context, file string, s *Store) (_ *committer, er
 	if c.opened, err = os.Stat(file); err != nil {
 		return nil, err
 	}
-	if err := migrate(ctx, c.conn, migrations()); err != nil {
+	if err := migrate(ctx, c.conn, migrations(s)); err != nil {
 		return nil, err
 	}
 	if err := c.prepareWrites(ctx); err != nil {
@@ -88,6 +98,9 @@ func openCommitter(ctx context.Context, file string, s *Store) (_ *committer, er
 	}
 	former, err := readMeta(ctx, c.conn, "former_logs")
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return nil, err
+	}
+	if s.addressKey, err = c.meta(ctx, "address_key", addressKeySize); err != nil {
 		return nil, err
 	}
 	s.key, s.log = key, [8]byte(log)
@@ -122,18 +135,30 @@ func (c *committer) prepareWrites(ctx context.Context) error {
 			") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		&c.updateDelivery: "UPDATE deliveries SET first_contribution = ?, contributions = ?, state = ?, checksum = ?, adapter = ?, " +
 			"provider = ?, event = ?, report = ?, waiting = ? WHERE seq = ?",
-		&c.insertContribution: "INSERT INTO contributions (" + contributionColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-		&c.supersede:          "UPDATE contributions SET encoding = ?, checksum = ?, body = ? WHERE id = ?",
-		&c.insertOutcome: "INSERT INTO outcomes (revision, position, first_position, contribution, checksum, provider_call_id, " +
-			"external_ids, id) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-		&c.updateOutcome: "UPDATE outcomes SET revision = ?, position = ?, first_position = ?, contribution = ?, checksum = ?, " +
-			"provider_call_id = ?, external_ids = ? WHERE id = ?",
-		&c.insertEntry:      "INSERT INTO log (" + entryColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		&c.insertContribution: "INSERT INTO contributions (" + contributionColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		&c.supersede:          "UPDATE contributions SET encoding = ?, checksum = ?, body = ?, addresses = ? WHERE id = ?",
+		&c.insertOutcome: "INSERT INTO outcomes (" + strings.TrimPrefix(outcomeColumns, "id, ") +
+			", id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		&c.updateOutcome:    updateOutcome,
+		&c.insertEntry:      "INSERT INTO log (" + entryColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		&c.updateHead:       "UPDATE head SET position = ?, entry = ?, time = ?, delivery = ?, contribution = ?, checksum = ? WHERE id = 1",
 		&c.insertExternalID: "INSERT INTO external_ids (system, id, first_position, outcome) VALUES (?, ?, ?, ?)",
 		&c.deleteExternalID: "DELETE FROM external_ids WHERE system = ? AND id = ? AND first_position = ?",
 		&c.putProbe:         "INSERT INTO meta (name, value, checksum) VALUES ('probe', ?, 0) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
 		&c.clearProbe:       "DELETE FROM meta WHERE name = 'probe'",
+		&c.insertAddress:    "INSERT INTO addresses (address, time, first_position, outcome) VALUES (?, ?, ?, ?)",
+		&c.deleteAddress:    "DELETE FROM addresses WHERE address = ? AND time = ? AND first_position = ?",
+		&c.addUsage: "INSERT INTO usage (source, bytes) VALUES (?, ?) " +
+			"ON CONFLICT (source) DO UPDATE SET bytes = bytes + excluded.bytes",
+		&c.removeDelivery:     "DELETE FROM deliveries WHERE seq = ?",
+		&c.forgetDelivery:     "UPDATE delivery_ids SET seq = ? WHERE id = ?",
+		&c.removeContribution: "DELETE FROM contributions WHERE id = ?",
+		&c.removeOutcome:      "DELETE FROM outcomes WHERE id = ?",
+		&c.blankEntry: "UPDATE log SET " + strings.ReplaceAll(strings.TrimPrefix(entryColumns, "position, "), ", ", " = ?, ") +
+			" = ? WHERE position = ?",
+		&c.putHorizon: "INSERT INTO horizons (source, position, trims, checksum) VALUES (?, ?, ?, ?) " +
+			"ON CONFLICT (source) DO UPDATE SET position = excluded.position, trims = excluded.trims, checksum = excluded.checksum",
+		&c.putSubscription: "INSERT OR REPLACE INTO subscriptions (" + subscriptionColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
 	})
 }
 
@@ -160,9 +185,11 @@ func (c *committer) run() {
 		select {
 		case r := <-c.requests:
 			c.serve(c.gather(r))
+		case r := <-c.removals:
+			c.serve([]*request{r})
 		case <-look.C:
 			if err := c.present(); err != nil {
-				c.store.publish(headRow{}, err)
+				c.store.publish(&transaction{}, err)
 			} else if c.store.Err() != nil {
 				c.probe()
 			}
@@ -208,7 +235,7 @@ func (c *committer) gather(first *request) []*request {
 // serve commits a group and answers its requests. When it fails for what may be the fault of one of them, each gets a
 // transaction of its own.
 func (c *committer) serve(group []*request) {
-	answers, err := c.transact(group)
+	errs, err := c.transact(group)
 	if err != nil && len(group) > 1 && perhapsOwn(err) {
 		for i := range group {
 			c.serve(group[i : i+1])
@@ -216,33 +243,37 @@ func (c *committer) serve(group []*request) {
 		return
 	}
 	for i, r := range group {
-		if err != nil {
-			r.answer <- answer{err: err}
+		if err == nil {
+			r.answer <- errs[i]
 			continue
 		}
-		r.answer <- answers[i]
+		r.answer <- err
 	}
 }
 
-// transact keeps a group in one transaction. The error is the transaction's; those of single requests, which have left
-// nothing behind, are among the answers.
-func (c *committer) transact(group []*request) ([]answer, error) {
-	answers := make([]answer, 0, len(group))
+// transact does the work of a group in one transaction. The error is the transaction's; those of single requests, which have left
+// nothing behind, are listed.
+func (c *committer) transact(group []*request) ([]error, error) {
+	errs := make([]error, len(group))
+	var after func(context.Context) error // of one who is alone in his group
 	err := c.inTransaction(func(ctx context.Context, t *transaction) error {
-		for _, r := range group {
-			receipt, err := t.keep(ctx, r)
+		for i, r := range group {
+			err := r.do(ctx, t)
 			if own, ok := errors.AsType[requestError](err); ok {
-				answers = append(answers, answer{err: own.error})
+				errs[i] = own.error
 				continue
 			}
 			if err != nil {
 				return err
 			}
-			answers = append(answers, answer{receipt: receipt})
 		}
+		after = t.after
 		return t.writeHead(ctx)
 	})
-	return answers, err
+	if err == nil && after != nil {
+		errs[0] = after(context.Background())
+	}
+	return errs, err
 }
 
 // probe finds out whether the store can write again: it takes some room as a delivery would, and gives it back to those
@@ -264,7 +295,7 @@ func (c *committer) inTransaction(body func(context.Context, *transaction) error
 	if err == nil && !t.wrote {
 		return nil
 	}
-	c.store.publish(t.head, err)
+	c.store.publish(t, err)
 	if report := c.store.settings.OnCommit; report != nil {
 		done := Commit{Duration: c.store.settings.Now().Sub(begin), Err: err}
 		if err == nil {
@@ -295,11 +326,19 @@ func (c *committer) try(body func(context.Context, *transaction) error) (*transa
 }
 
 // publish tells the readers what was committed, or that it failed.
-func (s *Store) publish(h headRow, err error) {
+func (s *Store) publish(t *transaction, err error) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	s.failure = err
-	if head := s.cursor(h); err == nil && head.Position > s.head.Position {
+	if err != nil {
+		return
+	}
+	for source, h := range t.trimmed {
+		s.horizons[source] = h
+		s.trims = max(s.trims, h.trims)
+	}
+	s.oldest = max(s.oldest, store.Position(t.oldest))
+	if head := s.cursor(t.head); head.Position > s.head.Position {
 		s.head = head
 		close(s.grown)
 		s.grown = make(chan struct{})

@@ -110,7 +110,10 @@ func TestCorruptRowIsNotServed(t *testing.T) {
 	lookup := func(q store.Query) func(*Store) error {
 		return func(s *Store) error { _, err := s.Lookup(context.Background(), q, 10); return err }
 	}
-	readLog := func(s *Store) error { _, err := s.Read(context.Background(), 0, store.Filter{}, 10); return err }
+	readLog := func(s *Store) error {
+		_, err := s.Read(context.Background(), store.Cursor{}, store.Filter{}, 10)
+		return err
+	}
 	contributions := func(s *Store) error { _, err := s.Contributions(context.Background(), outcome("a")); return err }
 	repeat := func(s *Store) error { return keep(s, "a", 100, body) }
 	for name, test := range map[string]struct {
@@ -190,8 +193,8 @@ func TestSchemaVersions(t *testing.T) {
 	s := mustOpen(t, dir, Settings{})
 	mustKeep(t, s, "a")
 	// A later step sees what the earlier ones have left, and is taken back whole when it fails.
-	newest := len(migrations())
-	steps := append(migrations(),
+	newest := len(migrations(nil))
+	steps := append(migrations(nil),
 		step{sql: "CREATE TABLE later (id INTEGER); INSERT INTO later SELECT position FROM log"}, step{sql: "nonsense"})
 	if err := migrate(t.Context(), s.commits.conn, steps); err == nil {
 		t.Error("a failing migration is no error")
@@ -316,7 +319,7 @@ func TestFullDisk(t *testing.T) {
 		if err := s.Err(); err != nil {
 			t.Errorf("Err after an append: %v", err)
 		}
-		page, err := s.Read(t.Context(), 0, store.Filter{}, 10)
+		page, err := s.Read(t.Context(), store.Cursor{}, store.Filter{}, 10)
 		if err != nil || len(page.Entries) != 2 || page.Entries[1].Position != 2 {
 			t.Errorf("the log has %d entries: %v", len(page.Entries), err)
 		}
@@ -357,7 +360,7 @@ func TestOversizedNeighbour(t *testing.T) {
 				t.Errorf("Append of %s: %v", name, err)
 			}
 		}
-		page, err := s.Read(t.Context(), 0, store.Filter{}, 10)
+		page, err := s.Read(t.Context(), store.Cursor{}, store.Filter{}, 10)
 		if err != nil || len(page.Entries) != 6 {
 			t.Errorf("the log has %d entries: %v", len(page.Entries), err)
 		}
@@ -387,48 +390,26 @@ func TestClockGoesBack(t *testing.T) {
 	}
 }
 
-// TestExpiredCursor deletes the oldest entries as retention will.
-func TestExpiredCursor(t *testing.T) {
+// TestLostBeginning deletes the oldest entries behind the store's back.
+func TestLostBeginning(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	s := mustOpen(t, dir, Settings{})
-	for i := range 6 {
-		mustKeep(t, s, fmt.Sprint(i))
-	}
-	page, err := s.Read(t.Context(), 0, store.Filter{}, 10)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, deleted := range []store.Position{3, 6} {
+	for _, deleted := range []int64{3, 6} {
+		dir := t.TempDir()
+		s := mustOpen(t, dir, Settings{})
+		for i := range 6 {
+			mustKeep(t, s, fmt.Sprint(i))
+		}
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
-		alter(t, dir, "DELETE FROM log WHERE position <= ?", int64(deleted))
-		s = mustOpen(t, dir, Settings{})
-		for _, e := range page.Entries {
-			position, err := s.Resume(t.Context(), e.Cursor)
-			if expired := e.Position < deleted; expired != errors.Is(err, store.ErrCursorExpired) || !expired && position != e.Position {
-				t.Errorf("Resume(%d) after %d were deleted: %d, %v", e.Position, deleted, position, err)
-			}
+		alter(t, dir, "DELETE FROM log WHERE position <= ?", deleted)
+		if s, err := Open(t.Context(), dir, Settings{}); !errors.Is(err, store.ErrCorrupt) {
+			t.Errorf("a log that lost its first %d entries: %v", deleted, err)
+			_ = s.Close()
 		}
-		if _, err := s.Read(t.Context(), 1, store.Filter{}, 10); !errors.Is(err, store.ErrCursorExpired) {
-			t.Errorf("Read of what was deleted: %v", err)
+		if _, err := Check(t.Context(), dir, nil); !errors.Is(err, store.ErrCorrupt) {
+			t.Errorf("Check: %v", err)
 		}
-		beginning, err := s.Beginning(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		position, err := s.Resume(t.Context(), beginning)
-		if err != nil || position != deleted {
-			t.Errorf("the beginning is at %d, want %d: %v", position, deleted, err)
-		}
-		if cursor, err := s.CursorAt(t.Context(), time.Unix(0, 0)); err != nil || cursor != beginning {
-			t.Errorf("CursorAt is %+v, want %+v: %v", cursor, beginning, err)
-		}
-	}
-	mustKeep(t, s, "next")
-	if page, err := s.Read(t.Context(), 6, store.Filter{}, 10); err != nil || len(page.Entries) != 1 || page.Entries[0].Position != 7 {
-		t.Errorf("the log goes on with %+v: %v", page, err)
 	}
 }
 

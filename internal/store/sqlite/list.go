@@ -64,8 +64,11 @@ func (s *Store) findDeliveries(
 	ctx context.Context, filter store.DeliveryFilter, after int64, limit int,
 ) (found []int64, last int64, end bool, err error) {
 	waiting := ""
-	if filter.Waiting {
+	switch {
+	case filter.Waiting:
 		waiting = " AND waiting = 1"
+	case filter.Silent:
+		waiting = " AND (contributions = 0 OR waiting = 1)"
 	}
 	rows, err := s.readers.QueryContext(ctx,
 		"SELECT seq, state, source, adapter FROM deliveries WHERE seq > ?"+waiting+" ORDER BY seq LIMIT ?", after, maxLook+1)

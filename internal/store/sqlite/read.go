@@ -30,6 +30,8 @@ func (s *Store) isClosed() bool {
 func (s *Store) reads(read func() error) error {
 	s.reading.RLock()
 	defer s.reading.RUnlock()
+	s.removing.RLock()
+	defer s.removing.RUnlock()
 	if s.isClosed() {
 		return store.ErrClosed
 	}
@@ -56,10 +58,10 @@ func (s *Store) Outcome(ctx context.Context, id store.OutcomeID) (entry store.En
 		if err != nil {
 			return err
 		}
-		if row.revision == 0 {
+		if row.position == 0 {
 			return store.ErrNotFound
 		}
-		entry, err = s.read.readNewest(ctx, row)
+		entry, err = s.newest(ctx, row)
 		return err
 	})
 	return entry, err
@@ -83,7 +85,11 @@ func (s *Store) Contributions(ctx context.Context, id store.OutcomeID) (contribu
 		if err != nil {
 			return err
 		}
-		contributions, err = q.readContributions(ctx, id, row.contribution)
+		chain, err := q.readChain(ctx, id, row.contribution)
+		if err != nil {
+			return err
+		}
+		contributions, err = openAll(s.packer, counting(chain))
 		return err
 	})
 	return contributions, err
@@ -107,7 +113,7 @@ func (s *Store) Lookup(ctx context.Context, query store.Query, limit int) (entri
 			if !row.has(query) {
 				return corrupt("outcomes", row.id, "found under an id that it does not have")
 			}
-			entry, err := s.read.readNewest(ctx, row)
+			entry, err := s.newest(ctx, row)
 			if err != nil {
 				return err
 			}
@@ -175,24 +181,38 @@ func (r *outcomeRow) has(query store.Query) bool {
 	return err == nil && slices.Contains(ids, query.ExternalID)
 }
 
+// newest returns the newest revision of an outcome as readers get it.
+func (s *Store) newest(ctx context.Context, row outcomeRow) (store.Entry, error) {
+	entry, err := s.read.readNewest(ctx, row)
+	_, _, entry.Cursor.Trims = s.bounds()
+	return entry, err
+}
+
 // Read implements store.Store.
-func (s *Store) Read(ctx context.Context, after store.Position, filter store.Filter, limit int) (page store.Page, err error) {
+func (s *Store) Read(ctx context.Context, after store.Cursor, filter store.Filter, limit int) (page store.Page, err error) {
 	if limit <= 0 {
 		return store.Page{}, fmt.Errorf("read: limit is %d", limit)
 	}
 	err = s.reads(func() error {
-		oldest, head := s.bounds()
-		switch {
-		case after < 0 || after > head.Position:
-			return fmt.Errorf("%w: position %d", store.ErrCursorForeign, after)
-		case after < oldest-1:
-			return fmt.Errorf("%w: position %d", store.ErrCursorExpired, after)
-		case after == head.Position:
+		oldest, head, trims := s.bounds()
+		if after.Position < 0 || after.Position > head.Position {
+			return fmt.Errorf("%w: position %d", store.ErrCursorForeign, after.Position)
+		}
+		if err := s.expired(after, filter); err != nil {
+			return err
+		}
+		if after.Position == head.Position {
 			page = store.Page{Next: head, End: true}
 			return nil
 		}
-		page, err = s.page(ctx, after, min(head.Position, after+maxLook), filter, limit)
+		// What was removed before the oldest entry is nothing that this reader would have seen.
+		from := max(after.Position, oldest-1)
+		page, err = s.page(ctx, from, min(head.Position, from+maxLook), filter, limit)
 		page.End = page.Next.Position == head.Position
+		for i := range page.Entries {
+			page.Entries[i].Cursor.Trims = trims
+		}
+		page.Next.Trims = trims
 		return err
 	})
 	if err != nil {
@@ -208,17 +228,22 @@ func (s *Store) page(ctx context.Context, after, last store.Position, filter sto
 		return store.Page{}, err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	size := 0
+	all := passesAll(filter)
+	size, expected := 0, after
 	for len(page.Entries) < limit && size < maxPageBytes && rows.Next() {
-		entry, err := s.read.scanEntry(rows)
+		row, sum, err := scanEntryRow(rows)
 		if err != nil {
 			return store.Page{}, err
 		}
-		if expected := after + store.Position(len(page.Entries)) + 1; passesAll(filter) && entry.Position != expected {
+		if expected++; all && store.Position(row.position) != expected {
 			return store.Page{}, corrupt("log", expected, "row is missing")
 		}
-		page.Entries = append(page.Entries, entry)
+		entry := row.entry(s.log, sum)
 		page.Next = entry.Cursor
+		if row.kind == blank {
+			continue
+		}
+		page.Entries = append(page.Entries, entry)
 		size += len(entry.Body)
 	}
 	if err := rows.Err(); err != nil {
@@ -227,8 +252,8 @@ func (s *Store) page(ctx context.Context, after, last store.Position, filter sto
 	if full := len(page.Entries) == limit || size >= maxPageBytes; full || page.Next.Position == last {
 		return page, nil
 	}
-	if passesAll(filter) {
-		return store.Page{}, corrupt("log", page.Next.Position+1, "row is missing")
+	if all {
+		return store.Page{}, corrupt("log", expected+1, "row is missing")
 	}
 	// What follows was filtered out: it has been looked at all the same.
 	if err := rows.Close(); err != nil {
@@ -242,29 +267,39 @@ func (s *Store) page(ctx context.Context, after, last store.Position, filter sto
 // scan asks for entries. Without a filter, as followers mostly do, the statement is a prepared one.
 func (s *Store) scan(ctx context.Context, after, last store.Position, filter store.Filter, limit int) (*sql.Rows, error) {
 	if passesAll(filter) {
-		return s.read.page.QueryContext(ctx, int64(after), int64(last), limit)
+		return s.read.page.QueryContext(ctx, int64(after), int64(last))
 	}
 	var text strings.Builder
-	args := []any{int64(after), int64(last)}
-	text.WriteString("SELECT " + entryColumns + " FROM log WHERE position > ? AND position <= ?")
-	args = in(&text, args, "provider", filter.Providers)
-	args = in(&text, args, "source", filter.Sources)
-	args = in(&text, args, "status", filter.Statuses)
-	args = in(&text, args, "completeness", filter.Completeness)
+	args := []any{int64(after), int64(last), blank}
+	text.WriteString("SELECT " + entryColumns + " FROM log WHERE position > ? AND position <= ? AND kind <> ?")
+	args = in(&text, args, "", "provider", filter.Providers)
+	args = in(&text, args, "", "source", filter.Sources)
+	args = in(&text, args, "kind = 1 OR ", "status", filter.Statuses)
+	args = in(&text, args, "kind = 1 OR ", "completeness", filter.Completeness)
+	args = in(&text, args, "", "outcome", outcomeIDs(filter.Outcomes))
 	text.WriteString(" ORDER BY position LIMIT ?")
 	return s.readers.QueryContext(ctx, text.String(), append(args, limit)...)
 }
 
 func passesAll(f store.Filter) bool {
-	return len(f.Providers) == 0 && len(f.Sources) == 0 && len(f.Statuses) == 0 && len(f.Completeness) == 0
+	return len(f.Providers) == 0 && len(f.Sources) == 0 && len(f.Statuses) == 0 && len(f.Completeness) == 0 && len(f.Outcomes) == 0
 }
 
-// in adds a condition that a column has one of some values. No values are no condition.
-func in[T any](text *strings.Builder, args []any, column string, values []T) []any {
+// outcomeIDs returns ids as they are stored.
+func outcomeIDs(ids []store.OutcomeID) [][]byte {
+	raw := make([][]byte, len(ids))
+	for i := range ids {
+		raw[i] = ids[i][:]
+	}
+	return raw
+}
+
+// in adds a condition that a column has one of some values, or something else. No values are no condition.
+func in[T any](text *strings.Builder, args []any, or, column string, values []T) []any {
 	if len(values) == 0 {
 		return args
 	}
-	text.WriteString(" AND " + column + " IN (?" + strings.Repeat(", ?", len(values)-1) + ")")
+	text.WriteString(" AND (" + or + column + " IN (?" + strings.Repeat(", ?", len(values)-1) + "))")
 	for _, v := range values {
 		args = append(args, v)
 	}

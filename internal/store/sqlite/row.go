@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -22,7 +23,7 @@ type queries struct {
 	log    [8]byte
 	statements
 
-	head, deliverySeq, delivery, contribution, contributionsOf, outcome, entry, page *sql.Stmt
+	head, deliverySeq, delivery, contribution, contributionsOf, outcome, entry, page, previous, subscription *sql.Stmt
 }
 
 func prepareQueries(ctx context.Context, on preparer, packer *packer, log [8]byte) (*queries, error) {
@@ -35,7 +36,9 @@ func prepareQueries(ctx context.Context, on preparer, packer *packer, log [8]byt
 		&q.contributionsOf: "SELECT " + contributionColumns + " FROM contributions WHERE id >= ? AND id < ? ORDER BY id",
 		&q.outcome:         "SELECT " + outcomeColumns + " FROM outcomes WHERE id = ?",
 		&q.entry:           "SELECT " + entryColumns + " FROM log WHERE position = ?",
-		&q.page:            "SELECT " + entryColumns + " FROM log WHERE position > ? AND position <= ? ORDER BY position LIMIT ?",
+		&q.page:            "SELECT " + entryColumns + " FROM log WHERE position > ? AND position <= ? ORDER BY position",
+		&q.previous:        "SELECT position FROM log WHERE position >= ? AND position < ? AND outcome = ? ORDER BY position DESC LIMIT 1",
+		&q.subscription:    "SELECT " + subscriptionColumns + " FROM subscriptions WHERE name = ?",
 	})
 }
 
@@ -87,6 +90,9 @@ func (q *queries) readHead(ctx context.Context) (headRow, error) {
 	}
 	return h, h.checksum().verify(stored, "head", 1)
 }
+
+// gone is the number of a delivery of which nothing is kept but its id.
+const gone = 0
 
 // deliveryRow is a delivery as it is stored.
 type deliveryRow struct {
@@ -164,11 +170,17 @@ func scanDelivery(row scanner) (deliveryRow, error) {
 	return r, r.checksum().verify(stored, "deliveries", r.seq)
 }
 
-// readDelivery returns the row of a delivery, or sql.ErrNoRows when its id was never kept.
+// errGone says that a delivery was kept, and is no more.
+var errGone = fmt.Errorf("%w: it was removed", store.ErrNotFound)
+
+// readDelivery returns the row of a delivery, sql.ErrNoRows when its id was never kept, or errGone.
 func (q *queries) readDelivery(ctx context.Context, id store.DeliveryID) (deliveryRow, error) {
 	var seq int64
 	if err := q.deliverySeq.QueryRowContext(ctx, id[:]).Scan(&seq); err != nil {
 		return deliveryRow{}, err
+	}
+	if seq == gone {
+		return deliveryRow{}, errGone
 	}
 	r, err := scanDelivery(q.delivery.QueryRowContext(ctx, seq))
 	switch {
@@ -178,6 +190,11 @@ func (q *queries) readDelivery(ctx context.Context, id store.DeliveryID) (delive
 		return deliveryRow{}, corrupt("deliveries", seq, "ids differ")
 	}
 	return r, err
+}
+
+// size counts for the usage of the source.
+func (r *deliveryRow) size() int64 {
+	return int64(len(r.header) + len(r.delivery.Report) + len(r.body))
 }
 
 // open returns the delivery that the row holds.
@@ -216,59 +233,70 @@ func (r *deliveryRow) openBare() (store.Delivery, error) {
 // contributionRow is a contribution as it is stored.
 type contributionRow struct {
 	id, item, previous int64
-	delivery           store.DeliveryID
+	delivery           store.DeliveryID // zero for a deadline
 	outcome            store.OutcomeID
 	encoding           int64
 	body               []byte
+	source             string
+	addresses          []byte
 	fixed              checksum // over what does not depend on the commit
 }
 
-const contributionColumns = "id, delivery, outcome, item, previous, encoding, checksum, body"
+const contributionColumns = "id, delivery, outcome, item, previous, encoding, checksum, body, source, addresses"
 
-// newContributionRow does what can be done before the commit.
-func newContributionRow(packer *packer, delivery store.DeliveryID, c store.Contribution) contributionRow {
-	r := contributionRow{delivery: delivery, outcome: c.Outcome, item: int64(c.Item)}
+// newContributionRow does what can be done before the commit. addresses are hashes.
+func newContributionRow(packer *packer, delivery store.DeliveryID, source string, c store.Contribution, addresses []byte) contributionRow {
+	r := contributionRow{delivery: delivery, outcome: c.Outcome, item: int64(c.Item), source: source, addresses: addresses}
 	r.encoding, r.body = packer.pack(c.Body)
 	r.fixed = r.fixedChecksum()
 	return r
 }
 
+// fixedChecksum is that of version 1 for a row that has nothing in the columns of version 3.
 func (r *contributionRow) fixedChecksum() checksum {
-	return newChecksum("contributions").bytes(r.delivery[:]).bytes(r.outcome[:]).number(r.item).number(r.encoding).bytes(r.body)
+	c := newChecksum("contributions").bytes(r.delivery[:]).bytes(r.outcome[:]).number(r.item).number(r.encoding).bytes(r.body)
+	if r.source == "" && len(r.addresses) == 0 {
+		return c
+	}
+	return c.text(r.source).bytes(r.addresses)
 }
 
 func (r *contributionRow) checksum() checksum { return r.fixed.number(r.id).number(r.previous) }
 
 func (r *contributionRow) values() []any {
-	return []any{r.id, r.delivery[:], r.outcome[:], r.item, r.previous, r.encoding, int64(r.checksum()), r.body}
+	return []any{r.id, r.delivery[:], r.outcome[:], r.item, r.previous, r.encoding, int64(r.checksum()), r.body, r.source, r.addresses}
 }
 
 func scanContribution(row scanner) (contributionRow, error) {
 	var r contributionRow
 	var delivery, outcome []byte
 	var stored int64
-	if err := row.Scan(&r.id, &delivery, &outcome, &r.item, &r.previous, &r.encoding, &stored, &r.body); err != nil {
+	if err := row.Scan(&r.id, &delivery, &outcome, &r.item, &r.previous, &r.encoding, &stored, &r.body, &r.source,
+		&r.addresses); err != nil {
 		return contributionRow{}, err
 	}
-	if !set(&r.delivery, delivery) || !set(&r.outcome, outcome) {
-		return contributionRow{}, corrupt("contributions", r.id, "id has another length")
+	if !set(&r.delivery, delivery) || !set(&r.outcome, outcome) || len(r.addresses)%addressSize != 0 {
+		return contributionRow{}, corrupt("contributions", r.id, "a value has another length")
 	}
+	r.addresses = present(r.addresses) // It is read to be written again.
 	r.fixed = r.fixedChecksum()
 	return r, r.checksum().verify(stored, "contributions", r.id)
 }
 
 // open returns the contribution that the row holds.
-func (r *contributionRow) open(packer *packer) (store.Contribution, error) {
+func (r *contributionRow) open(packer *packer) (store.KeptContribution, error) {
 	body, err := packer.unpack(r.encoding, r.body)
 	if err != nil {
-		return store.Contribution{}, corrupt("contributions", r.id, err.Error())
+		return store.KeptContribution{}, corrupt("contributions", r.id, err.Error())
 	}
-	return store.Contribution{Outcome: r.outcome, Item: int(r.item), Body: body}, nil
+	return store.KeptContribution{
+		Delivery: r.delivery, Contribution: store.Contribution{Outcome: r.outcome, Item: int(r.item), Body: body},
+	}, nil
 }
 
-// readContributions follows the chain of an outcome's contributions and returns those that count, the oldest first.
-func (q *queries) readContributions(ctx context.Context, outcome store.OutcomeID, last int64) ([]store.KeptContribution, error) {
-	var kept []store.KeptContribution
+// readChain follows the chain of an outcome's contributions and returns the rows, the oldest first.
+func (q *queries) readChain(ctx context.Context, outcome store.OutcomeID, last int64) ([]contributionRow, error) {
+	var rows []contributionRow
 	for id := last; id != 0; {
 		r, err := scanContribution(q.contribution.QueryRowContext(ctx, id))
 		switch {
@@ -279,16 +307,27 @@ func (q *queries) readContributions(ctx context.Context, outcome store.OutcomeID
 		case r.outcome != outcome || r.previous >= id:
 			return nil, corrupt("contributions", id, "chain is broken")
 		}
-		if id = r.previous; r.encoding == superseded {
-			continue
-		}
-		c, err := r.open(q.packer)
+		rows, id = append(rows, r), r.previous
+	}
+	slices.Reverse(rows)
+	return rows, nil
+}
+
+// counting returns those of a chain that count.
+func counting(chain []contributionRow) []contributionRow {
+	return slices.DeleteFunc(chain, func(r contributionRow) bool { return r.encoding == superseded })
+}
+
+// openAll returns the contributions that rows hold.
+func openAll(packer *packer, rows []contributionRow) ([]store.KeptContribution, error) {
+	var kept []store.KeptContribution
+	for i := range rows {
+		c, err := rows[i].open(packer)
 		if err != nil {
 			return nil, err
 		}
-		kept = append(kept, store.KeptContribution{Delivery: r.delivery, Contribution: c})
+		kept = append(kept, c)
 	}
-	slices.Reverse(kept)
 	return kept, nil
 }
 
@@ -299,27 +338,65 @@ type outcomeRow struct {
 	position, firstPosition, contribution int64
 	providerCallID                        string
 	externalIDs                           []byte
+
+	listed    listing
+	due       int64
+	deleted   bool
+	addresses []byte // sorted hashes
 }
 
-const outcomeColumns = "id, revision, position, first_position, contribution, checksum, provider_call_id, external_ids"
+// listing is by what an outcome is listed. It can be compared.
+type listing struct {
+	time                              int64
+	provider, source                  string
+	status, completeness, disposition int32
+	doNotCall                         bool
+}
 
+// outcomeColumns but for the id are in the order of the statements that write them.
+const outcomeColumns = "id, revision, position, first_position, contribution, checksum, provider_call_id, external_ids, " +
+	"time, due, deleted, provider, source, status, completeness, disposition, do_not_call, listed, addresses"
+
+// checksum is that of version 1 for a row that has nothing in the columns of version 3.
 func (r *outcomeRow) checksum() checksum {
-	return newChecksum("outcomes").bytes(r.id[:]).number(int64(r.revision)).number(r.position).number(r.firstPosition).
+	c := newChecksum("outcomes").bytes(r.id[:]).number(int64(r.revision)).number(r.position).number(r.firstPosition).
 		number(r.contribution).text(r.providerCallID).bytes(r.externalIDs)
+	l := &r.listed
+	if *l == (listing{}) && r.due == 0 && !r.deleted && len(r.addresses) == 0 {
+		return c
+	}
+	return c.number(l.time).number(r.due).number(bit(r.deleted)).text(l.provider).text(l.source).number(int64(l.status)).
+		number(int64(l.completeness)).number(int64(l.disposition)).number(bit(l.doNotCall)).bytes(r.addresses)
+}
+
+// isListed tells whether there is something to list. It stands in the row for the index alone.
+func (r *outcomeRow) isListed() bool { return !r.deleted && r.position > 0 }
+
+// values are those of all columns but the id, which comes last.
+func (r *outcomeRow) values() []any {
+	l := &r.listed
+	return []any{
+		r.revision, r.position, r.firstPosition, r.contribution, int64(r.checksum()), r.providerCallID, present(r.externalIDs),
+		l.time, r.due, bit(r.deleted), l.provider, l.source, l.status, l.completeness, l.disposition, bit(l.doNotCall),
+		bit(r.isListed()), present(r.addresses), r.id[:],
+	}
 }
 
 func scanOutcome(row scanner) (outcomeRow, error) {
 	var r outcomeRow
 	var id []byte
-	var stored int64
+	var deleted, doNotCall, listed, stored int64
+	l := &r.listed
 	if err := row.Scan(&id, &r.revision, &r.position, &r.firstPosition, &r.contribution, &stored, &r.providerCallID,
-		&r.externalIDs); err != nil {
+		&r.externalIDs, &l.time, &r.due, &deleted, &l.provider, &l.source, &l.status, &l.completeness, &l.disposition, &doNotCall,
+		&listed, &r.addresses); err != nil {
 		return outcomeRow{}, err
 	}
-	if !set(&r.id, id) {
-		return outcomeRow{}, corrupt("outcomes", hex.EncodeToString(id), "id has another length")
+	r.deleted, l.doNotCall = deleted == 1, doNotCall == 1
+	if !set(&r.id, id) || bit(r.deleted) != deleted || bit(l.doNotCall) != doNotCall || listed > bit(r.isListed()) ||
+		len(r.addresses)%addressSize != 0 {
+		return outcomeRow{}, corrupt("outcomes", hex.EncodeToString(id), "a value is out of range")
 	}
-	r.externalIDs = present(r.externalIDs) // It is read to be written again.
 	return r, r.checksum().verify(stored, "outcomes", r.id)
 }
 
@@ -357,6 +434,18 @@ func compareExternalIDs(a, b store.ExternalID) int {
 	return strings.Compare(a.ID, b.ID)
 }
 
+// Kinds of entries.
+const (
+	revised = iota
+	// deleted says that the outcome was deleted.
+	deleted
+	// blank is an entry that was removed. Its body is the checksum that it had.
+	blank
+)
+
+// unknownPrevious stands for the position of the revision before where version 2 did not write it down.
+const unknownPrevious = -1
+
 // entryRow is an entry of the log as it is stored.
 type entryRow struct {
 	position             int64
@@ -366,56 +455,117 @@ type entryRow struct {
 	status, completeness int32
 	provider, source     string
 	body                 []byte
+	previous, kind       int64
 }
 
-const entryColumns = "position, outcome, revision, time, status, completeness, checksum, provider, source, body"
+const entryColumns = "position, outcome, revision, time, status, completeness, checksum, provider, source, body, previous, kind"
 
+// checksum is that of version 1 for a row of version 2.
 func (r *entryRow) checksum() checksum {
-	return newChecksum("log").number(r.position).bytes(r.outcome[:]).number(int64(r.revision)).number(r.time).
+	c := newChecksum("log").number(r.position).bytes(r.outcome[:]).number(int64(r.revision)).number(r.time).
 		number(int64(r.status)).number(int64(r.completeness)).text(r.provider).text(r.source).bytes(r.body)
+	if r.previous == unknownPrevious && r.kind == revised {
+		return c
+	}
+	return c.number(r.previous).number(r.kind)
 }
 
 func (r *entryRow) values(sum checksum) []any {
-	return []any{r.position, r.outcome[:], r.revision, r.time, r.status, r.completeness, int64(sum), r.provider, r.source, r.body}
+	return []any{
+		r.position, r.outcome[:], r.revision, r.time, r.status, r.completeness, int64(sum), r.provider, r.source, r.body, r.previous, r.kind,
+	}
+}
+
+// blanked returns what is left of a row with this checksum when it is removed.
+func (r *entryRow) blanked(sum checksum) entryRow {
+	return entryRow{
+		position: r.position, time: r.time, previous: unknownPrevious, kind: blank, body: binary.BigEndian.AppendUint32(nil, uint32(sum)),
+	}
 }
 
 // entry returns the row as readers of the log get it.
 func (r *entryRow) entry(log [8]byte, sum checksum) store.Entry {
+	if r.kind == blank {
+		sum = checksum(binary.BigEndian.Uint32(r.body))
+	}
 	return store.Entry{
 		Position: store.Position(r.position),
 		Outcome:  r.outcome,
 		Revision: r.revision,
 		Time:     time.UnixMicro(r.time).UTC(),
 		Body:     r.body,
+		Deleted:  r.kind == deleted,
 		Cursor:   store.Cursor{Log: log, Position: store.Position(r.position), Check: uint32(sum)},
 	}
 }
 
-func (q *queries) scanEntry(row scanner) (store.Entry, error) {
+// scanEntryRow reads a row, and its checksum.
+func scanEntryRow(row scanner) (entryRow, checksum, error) {
 	var r entryRow
 	var outcome []byte
 	var stored int64
 	if err := row.Scan(&r.position, &outcome, &r.revision, &r.time, &r.status, &r.completeness, &stored, &r.provider, &r.source,
-		&r.body); err != nil {
-		return store.Entry{}, err
+		&r.body, &r.previous, &r.kind); err != nil {
+		return entryRow{}, 0, err
 	}
-	if !set(&r.outcome, outcome) {
-		return store.Entry{}, corrupt("log", r.position, "id has another length")
+	if !set(&r.outcome, outcome) || r.kind < revised || r.kind > blank || r.kind == blank && len(r.body) != 4 {
+		return entryRow{}, 0, corrupt("log", r.position, "a value is out of range")
 	}
 	sum := r.checksum()
-	if err := sum.verify(stored, "log", r.position); err != nil {
+	return r, sum, sum.verify(stored, "log", r.position)
+}
+
+// readEntry returns the entry at a position that the log has.
+func (q *queries) readEntry(ctx context.Context, position int64) (store.Entry, error) {
+	r, sum, err := q.readEntryRow(ctx, position)
+	if err != nil {
 		return store.Entry{}, err
 	}
 	return r.entry(q.log, sum), nil
 }
 
-// readEntry returns the entry at a position that the log has.
-func (q *queries) readEntry(ctx context.Context, position int64) (store.Entry, error) {
-	e, err := q.scanEntry(q.entry.QueryRowContext(ctx, position))
+// readEntryRow returns the row at a position that the log has, and its checksum.
+func (q *queries) readEntryRow(ctx context.Context, position int64) (entryRow, checksum, error) {
+	r, sum, err := scanEntryRow(q.entry.QueryRowContext(ctx, position))
 	if errors.Is(err, sql.ErrNoRows) {
-		return store.Entry{}, corrupt("log", position, "row is missing")
+		err = corrupt("log", position, "row is missing")
 	}
-	return e, err
+	return r, sum, err
+}
+
+// readRevisions calls look for the rows of an outcome's revisions that are kept, the newest first, until it returns false.
+func (q *queries) readRevisions(ctx context.Context, o outcomeRow, look func(entryRow, checksum) (bool, error)) error {
+	for position := o.position; position != 0; {
+		r, sum, err := q.readEntryRow(ctx, position)
+		switch {
+		case err != nil:
+			return err
+		case r.kind == blank || r.outcome != o.id || r.previous >= position:
+			return corrupt("log", position, "chain of revisions is broken")
+		}
+		if goOn, err := look(r, sum); err != nil || !goOn {
+			return err
+		}
+		if position = r.previous; position != unknownPrevious {
+			continue
+		}
+		if position, err = q.findPrevious(ctx, o, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// findPrevious looks for the revision before one of which version 2 did not write down where it is.
+func (q *queries) findPrevious(ctx context.Context, o outcomeRow, r entryRow) (position int64, err error) {
+	if r.position == o.firstPosition {
+		return 0, nil
+	}
+	err = q.previous.QueryRowContext(ctx, o.firstPosition, r.position, o.id[:]).Scan(&position)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = corrupt("log", r.position, "the revision before it is missing")
+	}
+	return position, err
 }
 
 // readNewest returns the newest revision of an outcome.

@@ -47,6 +47,9 @@ const (
 type Settings struct {
 	// Now tells the time; time.Now when nil.
 	Now func() time.Time
+	// Describe tells the keys and addresses of the outcome in a body. It is needed once, when a store of a release before addresses is
+	// opened; without it, its outcomes are found by none, and listed by the time of their last revision.
+	Describe func(body []byte) (store.Keys, []string, error)
 	// OnCommit is called after every transaction that has written or has failed, by the goroutine that commits: it must be
 	// quick, and must not call the store.
 	OnCommit func(Commit)
@@ -68,8 +71,10 @@ type Store struct {
 	lock     *flock.Flock
 	packer   *packer
 	key      []byte // of DeliveryID
-	log      [8]byte
-	former   map[[8]byte]store.Position // up to where the cursors of former logs are good
+
+	addressKey []byte // of addresses
+	log        [8]byte
+	former     map[[8]byte]store.Position // up to where the cursors of former logs are good
 
 	readers *sql.DB
 	read    *queries
@@ -81,11 +86,18 @@ type Store struct {
 	closed   sync.Once
 	closeErr error
 
-	mutex   sync.Mutex
-	oldest  store.Position // the oldest entry that is kept, or the next one when none is
-	head    store.Cursor
-	grown   chan struct{} // closed and replaced when head moves
-	failure error
+	// removing is held by those who remove something, from before their transaction to its end, and shared by those who read:
+	// so no reader sees the rows without what was trimmed, and not yet that it was.
+	removing sync.RWMutex
+	scrubs   scrubs
+
+	mutex    sync.Mutex
+	horizons map[string]horizon // by source
+	trims    uint64             // how often something was trimmed
+	oldest   store.Position     // the oldest entry that is kept, or the next one when none is
+	head     store.Cursor
+	grown    chan struct{} // closed and replaced when head moves
+	failure  error
 }
 
 var _ store.Store = (*Store)(nil)
@@ -100,6 +112,7 @@ func Open(ctx context.Context, dir string, settings Settings) (_ *Store, err err
 		settings: settings,
 		closing:  make(chan struct{}),
 		grown:    make(chan struct{}),
+		horizons: map[string]horizon{},
 	}
 	defer func() {
 		if err != nil {
@@ -220,12 +233,18 @@ func (s *Store) openReaders(ctx context.Context, file string) (err error) {
 		return corrupt("head", 1, fmt.Sprintf("the log ends at %d and not at %d", newest.Int64, head.position))
 	}
 	s.oldest = store.Position(oldest.Int64)
+	if err := s.loadHorizons(ctx); err != nil {
+		return err
+	}
+	if begin := s.horizons[noSource].position + 1; oldest.Int64 != begin {
+		return corrupt("log", begin, fmt.Sprintf("%d rows from it on are missing", oldest.Int64-begin))
+	}
 	s.head = s.cursor(head)
 	return nil
 }
 
 func (s *Store) cursor(h headRow) store.Cursor {
-	return store.Cursor{Log: s.log, Position: store.Position(h.position), Check: uint32(h.entry)}
+	return store.Cursor{Log: s.log, Position: store.Position(h.position), Check: uint32(h.entry), Trims: s.trims}
 }
 
 // access returns how a file is to be opened: to be read (ro), written (rw) or created as well (rwc).

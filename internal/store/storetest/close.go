@@ -108,12 +108,12 @@ func testClosed(t *testing.T, h *harness) {
 		"Outcome":       func() error { _, err := h.Outcome(t.Context(), store.OutcomeID{}); return err },
 		"Lookup":        func() error { _, err := h.Lookup(t.Context(), store.Query{ProviderCallID: "1"}, 1); return err },
 		"Contributions": func() error { _, err := h.Contributions(t.Context(), store.OutcomeID{}); return err },
-		"Read":          func() error { _, err := h.Read(t.Context(), 0, store.Filter{}, 1); return err },
+		"Read":          func() error { _, err := h.Read(t.Context(), store.Cursor{}, store.Filter{}, 1); return err },
 		"Wait":          func() error { return h.Wait(t.Context(), 0) },
 		"Head":          func() error { _, err := h.Head(t.Context()); return err },
 		"CursorAt":      func() error { _, err := h.CursorAt(t.Context(), time.Time{}); return err },
 		"Beginning":     func() error { _, err := h.Beginning(t.Context()); return err },
-		"Resume":        func() error { _, err := h.Resume(t.Context(), store.Cursor{}); return err },
+		"Resume":        func() error { _, err := h.Resume(t.Context(), store.Cursor{}, store.Filter{}); return err },
 	} {
 		if err := call(); !errors.Is(err, store.ErrClosed) {
 			t.Errorf("%s after Close: %v", name, err)

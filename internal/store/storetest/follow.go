@@ -23,7 +23,7 @@ func testFollow(t *testing.T, h *harness) {
 					t.Errorf("Wait: %v", err)
 					return
 				}
-				page, err := h.Read(context.Background(), after, store.Filter{}, 1+7*f)
+				page, err := h.Read(context.Background(), store.Cursor{Position: after}, store.Filter{}, 1+7*f)
 				if err != nil {
 					t.Errorf("Read: %v", err)
 					return
@@ -75,7 +75,7 @@ func testPages(t *testing.T, h *harness) {
 		}
 	}
 	same(t, "log in single entries", readAll(t, h, store.Filter{}, 100), readAll(t, h, store.Filter{}, 1))
-	if _, err := h.Read(t.Context(), 11, store.Filter{}, 1); !errors.Is(err, store.ErrCursorForeign) {
+	if _, err := h.Read(t.Context(), store.Cursor{Position: 11}, store.Filter{}, 1); !errors.Is(err, store.ErrCursorForeign) {
 		t.Errorf("Read behind the end: %v", err)
 	}
 }
@@ -172,11 +172,11 @@ func testFilterProgress(t *testing.T, h *harness) {
 	var after store.Position
 	for {
 		page := mustRead(t, h, after, nothing, 10)
-		position, err := h.Resume(t.Context(), page.Next)
-		if err != nil || position != page.Next.Position || position <= after {
-			t.Fatalf("Resume of a page's next %+v: %d, %v", page.Next, position, err)
+		resumed, err := h.Resume(t.Context(), page.Next, nothing)
+		if err != nil || resumed != page.Next || resumed.Position <= after {
+			t.Fatalf("Resume of a page's next %+v: %+v, %v", page.Next, resumed, err)
 		}
-		if after = position; page.End {
+		if after = resumed.Position; page.End {
 			break
 		}
 	}
@@ -197,8 +197,8 @@ func testCursors(t *testing.T, h *harness) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := h.Resume(t.Context(), parsed); err != nil || got != want {
-			t.Errorf("Resume(%+v) is %d, %v, want %d", cursor, got, err, want)
+		if got, err := h.Resume(t.Context(), parsed, store.Filter{}); err != nil || got.Position != want {
+			t.Errorf("Resume(%+v) is %+v, %v, want %d", cursor, got, err, want)
 		}
 	}
 	cursorOf := func(get func(context.Context) (store.Cursor, error)) store.Cursor {
@@ -252,7 +252,7 @@ func testForeignCursors(t *testing.T, h *harness) {
 		"check of another":     {Log: good.Log, Position: 4, Check: good.Check},
 		"check before entry 1": {Log: good.Log, Position: 0, Check: 1},
 	} {
-		if _, err := h.Resume(t.Context(), cursor); !errors.Is(err, store.ErrCursorForeign) {
+		if _, err := h.Resume(t.Context(), cursor, store.Filter{}); !errors.Is(err, store.ErrCursorForeign) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -268,7 +268,7 @@ func testCursorAt(t *testing.T, h *harness) {
 		if cursor.Position != want {
 			t.Errorf("CursorAt(%v) is at %d, want %d", when, cursor.Position, want)
 		}
-		if _, err := h.Resume(t.Context(), cursor); err != nil {
+		if _, err := h.Resume(t.Context(), cursor, store.Filter{}); err != nil {
 			t.Errorf("Resume: %v", err)
 		}
 	}

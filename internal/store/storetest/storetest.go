@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -60,6 +61,24 @@ func Run(t *testing.T, open func(t *testing.T, dir string) store.Store) {
 		{"deliveries are filtered", testDeliveriesFiltered},
 		{"a list that passes nothing makes progress", testDeliveriesProgress},
 		{"what waits is found until it waits no more", testWaiting},
+		{"a deleted outcome leaves nothing", testDelete},
+		{"a deletion passes filters of what was deleted", testDeletedPassesFilters},
+		{"a failing fold deletes nothing", testDeleteFailing},
+		{"a forgotten delivery has still spoken", testForget},
+		{"deliveries that no outcome leads to are found", testSilent},
+		{"what is too old is trimmed", testTrimByAge},
+		{"what is too much is trimmed", testTrimByBytes},
+		{"deliveries are trimmed by themselves", testTrimDeliveries},
+		{"readers get all that is kept, or are told", testReadersAreTold},
+		{"what is due is found", testDue},
+		{"a deadline fires once", testFire},
+		{"a deadline that fails can fire again", testFireFailing},
+		{"what is redundant is not kept", testRedundant},
+		{"outcomes are listed", testList},
+		{"pages of a list are stable", testListIsStable},
+		{"an outcome has a history", testRevisions},
+		{"subscriptions keep their place", testSubscriptions},
+		{"the furthest acknowledgement counts", testAdvanceConcurrent},
 		{"a wait ends with an append", testWaitAppend},
 		{"a wait ends with its context", testWaitContext},
 		{"a wait ends with the store", testWaitClose},
@@ -173,7 +192,8 @@ func appendMany(t check, s store.Store, n int) {
 
 func mustRead(t check, s store.Store, after store.Position, filter store.Filter, limit int) store.Page {
 	t.Helper()
-	page, err := s.Read(context.Background(), after, filter, limit)
+	// Whoever looks what is kept has lost nothing of it.
+	page, err := s.Read(context.Background(), store.Cursor{Position: after, Trims: math.MaxUint64}, filter, limit)
 	if err != nil {
 		t.Fatalf("Read after %d: %v", after, err)
 	}
