@@ -16,6 +16,7 @@ import (
 	"time"
 
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
+	"github.com/callnorm/callnorm/test/internal/report"
 )
 
 // tally is what one sender counted.
@@ -31,8 +32,8 @@ type tally struct {
 }
 
 // sendBodies sends mutated bodies over all doors, and then looks for each that was acknowledged.
-func (o *options) sendBodies(ctx context.Context, s *service, g *generator, progress io.Writer) (*report, error) {
-	ctx, cancel := s.while(ctx)
+func (o *options) sendBodies(ctx context.Context, s *service, g *generator, progress io.Writer) (*report.Report, error) {
+	ctx, cancel := s.While(ctx)
 	defer cancel()
 	var next atomic.Int64
 	tallies := make([]tally, o.senders)
@@ -71,8 +72,8 @@ func (o *options) sendBodies(ctx context.Context, s *service, g *generator, prog
 		return nil, err
 	}
 	measured := all.report(book, have)
-	measured.title = fmt.Sprintf("%s mutated bodies over %d adapters, %d sources and %d fixtures, %d senders, seed %d: %s, %.0f a second",
-		grouped(o.bodies), len(g.doors), 2*len(g.doors), len(g.fixtures), o.senders, o.seed, took.Round(time.Second),
+	measured.Title = fmt.Sprintf("%s mutated bodies over %d adapters, %d sources and %d fixtures, %d senders, seed %d: %s, %.0f a second",
+		report.Grouped(o.bodies), len(g.doors), 2*len(g.doors), len(g.fixtures), o.senders, o.seed, took.Round(time.Second),
 		float64(o.bodies)/took.Seconds())
 	return measured, nil
 }
@@ -86,7 +87,7 @@ func watch(ctx context.Context, progress io.Writer, next *atomic.Int64, of int) 
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			_, _ = fmt.Fprintf(progress, "%s of %s\n", grouped(min(next.Load(), int64(of))), grouped(of))
+			_, _ = fmt.Fprintf(progress, "%s of %s\n", report.Grouped(min(next.Load(), int64(of))), report.Grouped(of))
 		}
 	}
 }
@@ -201,14 +202,14 @@ func sum(tallies []tally) tally {
 }
 
 // report holds what was answered against what is in the store.
-func (t *tally) report(book *ledger, have *kept) *report {
-	r := &report{}
+func (t *tally) report(book *ledger, have *kept) *report.Report {
+	r := &report.Report{}
 	for _, status := range slices.Sorted(maps.Keys(t.answers)) {
 		what := fmt.Sprintf("answers of %d", status)
 		if status == 0 {
 			what = "no answer"
 		}
-		r.note(what, grouped(t.answers[status]))
+		r.Note(what, report.Grouped(t.answers[status]))
 	}
 	failures := 0
 	for status, count := range t.answers {
@@ -216,32 +217,32 @@ func (t *tally) report(book *ledger, have *kept) *report {
 			failures += count
 		}
 	}
-	r.checkf(failures == 0, "answers of 500 and the like", "0", "%d", failures)
-	r.note("sent again after 503 or a lost connection", grouped(t.repeated))
-	r.checkf(len(t.other) == 0, "other answers than the body calls for", "0", "%s", grouped(len(t.other)))
-	r.checkf(t.taken == t.genuine, "signed and readable bodies answered 200", grouped(t.genuine), "%s", grouped(t.taken))
-	r.checkf(t.refused == t.forged, "forged ones answered 401", grouped(t.forged), "%s", grouped(t.refused))
+	r.Checkf(failures == 0, "answers of 500 and the like", "0", "%d", failures)
+	r.Note("sent again after 503 or a lost connection", report.Grouped(t.repeated))
+	r.Checkf(len(t.other) == 0, "other answers than the body calls for", "0", "%s", report.Grouped(len(t.other)))
+	r.Checkf(t.taken == t.genuine, "signed and readable bodies answered 200", report.Grouped(t.genuine), "%s", report.Grouped(t.taken))
+	r.Checkf(t.refused == t.forged, "forged ones answered 401", report.Grouped(t.forged), "%s", report.Grouped(t.refused))
 
 	missing := book.missing()
-	r.note("different deliveries acknowledged", grouped(len(book.acknowledged)))
-	r.checkf(len(missing) == 0, "of these in the store", grouped(len(book.acknowledged)), "%s", grouped(len(book.acknowledged)-len(missing)))
-	r.checkf(len(book.strangers) == 0, "in the store without an answer of 200", "0", "%s", grouped(len(book.strangers)))
+	r.Note("different deliveries acknowledged", report.Grouped(len(book.acknowledged)))
+	r.Checkf(len(missing) == 0, "of these in the store", report.Grouped(len(book.acknowledged)), "%s", report.Grouped(len(book.acknowledged)-len(missing)))
+	r.Checkf(len(book.strangers) == 0, "in the store without an answer of 200", "0", "%s", report.Grouped(len(book.strangers)))
 	for _, state := range slices.Sorted(maps.Keys(have.states)) {
-		r.note("  "+words(state.String(), "DELIVERY_STATE_"), grouped(have.states[state]))
+		r.Note("  "+words(state.String(), "DELIVERY_STATE_"), report.Grouped(have.states[state]))
 	}
 	for _, reason := range slices.Sorted(maps.Keys(have.faults)) {
-		r.note("  fault: "+words(reason.String(), "FAULT_REASON_"), grouped(have.faults[reason]))
+		r.Note("  fault: "+words(reason.String(), "FAULT_REASON_"), report.Grouped(have.faults[reason]))
 	}
 	failed := have.faults[callnormv1.FaultReason_FAULT_REASON_ADAPTER_FAILED]
-	r.checkf(failed == 0, "panics of adapters", "0", "%d", failed)
+	r.Checkf(failed == 0, "panics of adapters", "0", "%d", failed)
 	for _, text := range t.other {
-		r.examplef("%s", text)
+		r.Examplef("%s", text)
 	}
 	for _, n := range missing {
-		r.examplef("%s was acknowledged and is not in the store", n)
+		r.Examplef("%s was acknowledged and is not in the store", n)
 	}
 	for _, n := range book.strangers {
-		r.examplef("%s is in the store and was not acknowledged", n)
+		r.Examplef("%s is in the store and was not acknowledged", n)
 	}
 	return r
 }

@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"slices"
 	"time"
+
+	"github.com/callnorm/callnorm/test/internal/report"
 )
 
 const (
@@ -25,8 +27,8 @@ const (
 )
 
 // sendBombs sends bodies of gzip that inflate to a thousand times their size, and measures what each costs the process.
-func (*options) sendBombs(ctx context.Context, s *service, g *generator, _ io.Writer) (*report, error) {
-	ctx, cancel := s.while(ctx)
+func (*options) sendBombs(ctx context.Context, s *service, g *generator, _ io.Writer) (*report.Report, error) {
+	ctx, cancel := s.While(ctx)
 	defer cancel()
 	d := g.doors["synthflow"][1]
 	c := client(1)
@@ -44,7 +46,7 @@ func (*options) sendBombs(ctx context.Context, s *service, g *generator, _ io.Wr
 	if err != nil {
 		return nil, err
 	}
-	r := &report{title: fmt.Sprintf("gzip bodies of %.1f MB that inflate to %.0f GB", float64(len(one))/1e6, inflated*block/1e9)}
+	r := &report.Report{Title: fmt.Sprintf("gzip bodies of %.1f MB that inflate to %.0f GB", float64(len(one))/1e6, inflated*block/1e9)}
 	for _, shape := range []struct {
 		what     string
 		wire     []byte
@@ -57,7 +59,7 @@ func (*options) sendBombs(ctx context.Context, s *service, g *generator, _ io.Wr
 		if err := s.level(); err != nil {
 			return nil, err
 		}
-		before, err := s.peak()
+		before, err := s.Peak()
 		if err != nil {
 			return nil, err
 		}
@@ -69,7 +71,7 @@ func (*options) sendBombs(ctx context.Context, s *service, g *generator, _ io.Wr
 		if err := wait(ctx, settle); err != nil {
 			return nil, err
 		}
-		after, err := s.peak()
+		after, err := s.Peak()
 		if err != nil {
 			return nil, err
 		}
@@ -77,9 +79,9 @@ func (*options) sendBombs(ctx context.Context, s *service, g *generator, _ io.Wr
 		if err != nil {
 			return nil, err
 		}
-		r.checkf(status == http.StatusRequestEntityTooLarge, shape.what+": answer", "413", "%d", status)
-		r.checkf(after-before < bombMemory, "  growth of the peak of resident memory", "under 32 MB", "%.1f MB", float64(after-before)/(1<<20))
-		r.checkf(spent-used < bombTime, "  processor time", "under 200 ms", "%d ms", (spent - used).Milliseconds())
+		r.Checkf(status == http.StatusRequestEntityTooLarge, shape.what+": answer", "413", "%d", status)
+		r.Checkf(after-before < bombMemory, "  growth of the peak of resident memory", "under 32 MB", "%.1f MB", float64(after-before)/(1<<20))
+		r.Checkf(spent-used < bombTime, "  processor time", "under 200 ms", "%d ms", (spent - used).Milliseconds())
 	}
 	return r, nil
 }

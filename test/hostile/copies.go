@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
+	"github.com/callnorm/callnorm/test/internal/report"
 	"google.golang.org/protobuf/encoding/protojson"
 )
 
@@ -18,9 +19,9 @@ const restarts = 3
 
 // sendCopies sends copies of one delivery at once. Then, three times, it kills the process while the copies of another delivery are
 // under way, starts it again, and sends the first one's copies once more.
-func (o *options) sendCopies(ctx context.Context, s *service, g *generator, _ io.Writer) (*report, error) {
+func (o *options) sendCopies(ctx context.Context, s *service, g *generator, _ io.Writer) (*report.Report, error) {
 	d := g.doors["synthflow"][0]
-	r := &report{title: fmt.Sprintf("%s copies of one delivery at once, over %d restarts", grouped(o.copies), restarts)}
+	r := &report.Report{Title: fmt.Sprintf("%s copies of one delivery at once, over %d restarts", report.Grouped(o.copies), restarts)}
 	first := newCopies(o.copies, d, 0)
 	first.send(ctx, s, nil)
 	first.report(r, "answers to the first one's copies")
@@ -28,7 +29,7 @@ func (o *options) sendCopies(ctx context.Context, s *service, g *generator, _ io
 		under := newCopies(o.copies, d, i)
 		var startErr error
 		under.send(ctx, s, func() { // a third has been answered
-			s.kill()
+			s.Kill()
 			startErr = s.start(ctx)
 		})
 		if startErr != nil {
@@ -42,12 +43,12 @@ func (o *options) sendCopies(ctx context.Context, s *service, g *generator, _ io
 	if err := listDeliveries(ctx, s, func(*callnormv1.Delivery) error { total++; return nil }); err != nil {
 		return nil, err
 	}
-	r.checkf(total == 1+restarts, "deliveries in the store", strconv.Itoa(1+restarts), "%d", total)
+	r.Checkf(total == 1+restarts, "deliveries in the store", strconv.Itoa(1+restarts), "%d", total)
 	revisions, err := s.revisions(ctx)
 	if err != nil {
 		return nil, err
 	}
-	r.checkf(revisions == 1+restarts, "revisions in the stream", strconv.Itoa(1+restarts), "%d", revisions)
+	r.Checkf(revisions == 1+restarts, "revisions in the stream", strconv.Itoa(1+restarts), "%d", revisions)
 	return r, nil
 }
 
@@ -119,14 +120,14 @@ func (c *copies) take(status int, text []byte, repeated int) {
 	}
 }
 
-func (c *copies) report(r *report, what string) {
-	r.checkf(c.answers == c.count && len(c.revisions) == 1, what, grouped(c.count)+" of 200, 1 revision",
-		"%s of 200, %d revision", grouped(c.answers), len(c.revisions))
+func (c *copies) report(r *report.Report, what string) {
+	r.Checkf(c.answers == c.count && len(c.revisions) == 1, what, report.Grouped(c.count)+" of 200, 1 revision",
+		"%s of 200, %d revision", report.Grouped(c.answers), len(c.revisions))
 	if c.repeated > 0 {
-		r.note("  sent again after a lost connection", grouped(c.repeated))
+		r.Note("  sent again after a lost connection", report.Grouped(c.repeated))
 	}
 	if c.problem != "" {
-		r.examplef("%s: %s", what, c.problem)
+		r.Examplef("%s: %s", what, c.problem)
 	}
 }
 

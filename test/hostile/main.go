@@ -15,6 +15,9 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"github.com/callnorm/callnorm/test/internal/process"
+	"github.com/callnorm/callnorm/test/internal/report"
 )
 
 // Exit codes.
@@ -81,7 +84,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) int {
 		_, _ = fmt.Fprintln(progress, "hostile:", err)
 	}
 	switch {
-	case errors.Is(err, errGone), err == nil && !kept:
+	case errors.Is(err, process.ErrGone), err == nil && !kept:
 		return exitBroken
 	case err != nil:
 		return exitUnmeasured
@@ -108,7 +111,7 @@ func (o *options) attack(ctx context.Context, out, progress io.Writer) (kept boo
 	kept = true
 	modes := []struct {
 		wanted bool
-		run    func(ctx context.Context, s *service, g *generator, progress io.Writer) (*report, error)
+		run    func(ctx context.Context, s *service, g *generator, progress io.Writer) (*report.Report, error)
 	}{
 		{o.bodies > 0, o.sendBodies}, {o.bomb, o.sendBombs}, {o.copies > 0, o.sendCopies}, {o.slow > 0, o.sendSlowly},
 	}
@@ -122,10 +125,10 @@ func (o *options) attack(ctx context.Context, out, progress io.Writer) (kept boo
 		if err != nil {
 			return false, err
 		}
-		if err := measured.print(out); err != nil {
+		if err := measured.Print(out); err != nil {
 			return false, err
 		}
-		kept = kept && measured.kept()
+		kept = kept && measured.Kept()
 	}
 	if !ran {
 		return false, errNothing
@@ -136,32 +139,32 @@ func (o *options) attack(ctx context.Context, out, progress io.Writer) (kept boo
 // on runs one mode on a service of its own, and adds what holds for all of them.
 func (o *options) on(
 	ctx context.Context, g *generator, progress io.Writer,
-	mode func(ctx context.Context, s *service, g *generator, progress io.Writer) (*report, error),
-) (measured *report, err error) {
+	mode func(ctx context.Context, s *service, g *generator, progress io.Writer) (*report.Report, error),
+) (measured *report.Report, err error) {
 	s, err := newService(o.binary, g.doors)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, s.remove()) }()
+	defer func() { err = errors.Join(err, s.Remove()) }()
 	if err := s.start(ctx); err != nil {
 		return nil, err
 	}
 	measured, err = mode(ctx, s, g, progress)
 	if err != nil {
-		return nil, errors.Join(err, s.said())
+		return nil, errors.Join(err, s.Said())
 	}
-	peak, err := s.peak()
+	peak, err := s.Peak()
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("the process is gone: %w", err), s.said())
+		return nil, errors.Join(fmt.Errorf("the process is gone: %w", err), s.Said())
 	}
-	measured.checkf(peak <= maxMemory, "peak of resident memory", fmt.Sprintf("under %d MB", maxMemory>>20), "%d MB", peak>>20)
-	stopped := s.stop(ctx)
-	measured.checkf(stopped == nil, "the process", "alive until SIGTERM, then exit code 0", "%s", orText(stopped, "so it was"))
-	panics, err := s.panics()
+	measured.Checkf(peak <= maxMemory, "peak of resident memory", fmt.Sprintf("under %d MB", maxMemory>>20), "%d MB", peak>>20)
+	stopped := s.Stop(ctx)
+	measured.Checkf(stopped == nil, "the process", "alive until SIGTERM, then exit code 0", "%s", orText(stopped, "so it was"))
+	panics, err := s.Panics()
 	if err != nil {
 		return nil, err
 	}
-	measured.checkf(panics == 0, "panics in its log", "0", "%d", panics)
+	measured.Checkf(panics == 0, "panics in its log", "0", "%d", panics)
 	return measured, nil
 }
 

@@ -1,26 +1,22 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/callnorm/callnorm/internal/signature"
+	"github.com/callnorm/callnorm/test/internal/process"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
@@ -28,11 +24,9 @@ import (
 
 // service is the binary, running with a configuration and a data directory that this tool made.
 type service struct {
-	binary, dir string
-	token       string
-	command     *exec.Cmd
-	ended       chan struct{}
-	exit        error // once ended
+	*process.Process
+
+	token string
 
 	// public, rest and grpc are its addresses. They stay the same over restarts.
 	public, rest, grpc string
@@ -42,22 +36,17 @@ const (
 	configFile = "callnorm.yaml"
 	tokenFile  = "operator.token"
 	holdFile   = "hold.key"
-	logFile    = "callnorm.log"
 )
 
 // newService writes the configuration into a new temporary directory.
 func newService(binary string, doors map[string][2]*door) (*service, error) {
-	binary, err := filepath.Abs(binary)
+	fresh, err := process.New(binary, "hostile")
 	if err != nil {
 		return nil, err
 	}
-	dir, err := os.MkdirTemp("", "callnorm-hostile-")
-	if err != nil {
-		return nil, err
-	}
-	s := &service{binary: binary, dir: dir, token: hex.EncodeToString([]byte(rand.Text()))}
+	s := &service{Process: fresh, token: hex.EncodeToString([]byte(rand.Text()))}
 	if err := s.configure(doors); err != nil {
-		return nil, errors.Join(err, s.remove())
+		return nil, errors.Join(err, s.Remove())
 	}
 	return s, nil
 }
@@ -88,139 +77,21 @@ sources:
 		}
 	}
 	files[configFile] = text.String()
-	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o600); err != nil {
-			return err
-		}
-	}
-	return nil
+	return s.Write(files)
 }
-
-var address = regexp.MustCompile(`127\.0\.0\.1:\d+`)
-
-var errNoAddress = errors.New("the service did not say where it listens")
 
 // start starts the binary, at the addresses of the time before if there was one, and returns when it listens.
 func (s *service) start(ctx context.Context) error {
-	args := []string{"serve", "--config", filepath.Join(s.dir, configFile), "--data-dir", filepath.Join(s.dir, "data")}
+	args := []string{"serve", "--config", filepath.Join(s.Dir, configFile), "--data-dir", filepath.Join(s.Dir, "data")}
 	if s.public != "" {
 		args = append(args, "--public-addr", s.public, "--http-addr", s.rest, "--grpc-addr", s.grpc)
 	}
-	log, err := os.OpenFile(filepath.Join(s.dir, logFile), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	found, err := s.Start(ctx, 3, args...)
 	if err != nil {
 		return err
-	}
-	defer func() { _ = log.Close() }()
-	// Not tied to ctx: when that ends, the process is still asked about its memory, and ends in remove.
-	s.command = exec.CommandContext(context.WithoutCancel(ctx), s.binary, args...) //nolint:gosec // the binary is what the caller wants attacked
-	s.command.Stderr = log
-	stdout, err := s.command.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	if err := s.command.Start(); err != nil {
-		s.command = nil
-		return err
-	}
-	var found []string
-	for lines := bufio.NewScanner(stdout); len(found) < 3 && lines.Scan(); {
-		found = append(found, address.FindAllString(lines.Text(), 1)...)
-	}
-	s.ended = make(chan struct{})
-	go func() {
-		defer close(s.ended)
-		_, _ = io.Copy(io.Discard, stdout)
-		s.exit = s.command.Wait()
-	}()
-	if len(found) < 3 {
-		return errors.Join(errNoAddress, s.said())
 	}
 	s.public, s.rest, s.grpc = found[0], found[1], found[2]
 	return nil
-}
-
-var errGone = errors.New("the process ended in the midst of it")
-
-// while returns a context that ends with the process.
-func (s *service) while(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	ended := s.ended
-	go func() {
-		select {
-		case <-ended:
-			cancel(errGone)
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, func() { cancel(nil) }
-}
-
-// grace is how long a process may take to end by itself.
-const grace = 30 * time.Second
-
-var errLate = errors.New("it did not end after SIGTERM")
-
-// stop ends the process as an operator does.
-func (s *service) stop(ctx context.Context) error {
-	if err := s.command.Process.Signal(syscall.SIGTERM); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, grace)
-	defer cancel()
-	select {
-	case <-s.ended:
-		s.command = nil
-		return s.exit
-	case <-ctx.Done():
-		return errLate
-	}
-}
-
-// kill ends the process as a power cut does, as far as a process can tell.
-func (s *service) kill() {
-	_ = s.command.Process.Kill()
-	<-s.ended
-	s.command = nil
-}
-
-// remove ends the process if it runs still, and deletes all it kept.
-func (s *service) remove() error {
-	if s.command != nil {
-		s.kill()
-	}
-	return os.RemoveAll(s.dir)
-}
-
-// said returns the last lines of the log as an error, for when something went wrong.
-func (s *service) said() error {
-	text, err := os.ReadFile(filepath.Join(s.dir, logFile))
-	if err != nil {
-		return err
-	}
-	const most = 4 << 10
-	return fmt.Errorf("its log ends in:\n%s", text[max(0, len(text)-most):])
-}
-
-// panics counts those that the log tells of.
-func (s *service) panics() (count int, err error) {
-	log, err := os.Open(filepath.Join(s.dir, logFile))
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = log.Close() }()
-	lines := bufio.NewReader(log)
-	for {
-		line, err := lines.ReadBytes('\n')
-		if bytes.Contains(line, []byte("panic")) || bytes.HasPrefix(line, []byte("fatal error:")) {
-			count++
-		}
-		if errors.Is(err, io.EOF) {
-			return count, nil
-		}
-		if err != nil {
-			return count, err
-		}
-	}
 }
 
 // url returns where a door is.
@@ -250,32 +121,15 @@ func client(senders int) *http.Client {
 	}
 }
 
-// peak returns the most resident memory that the process has had, in bytes.
-func (s *service) peak() (int64, error) {
-	text, err := os.ReadFile(s.proc("status"))
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(text)) {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			kilobytes, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
-			return kilobytes << 10, err
-		}
-	}
-	return 0, errNoPeak
-}
-
-var errNoPeak = errors.New("/proc does not tell the peak of memory")
-
 // level sets the peak back to what is resident now.
-func (s *service) level() error { return os.WriteFile(s.proc("clear_refs"), []byte("5"), 0o200) }
+func (s *service) level() error { return os.WriteFile(s.Proc("clear_refs"), []byte("5"), 0o200) }
 
 // ticks is how many of the kernel's ticks there are in a second.
 const ticks = 100
 
 // cpu returns the processor time that the process has used, in steps of 10 ms.
 func (s *service) cpu() (time.Duration, error) {
-	text, err := os.ReadFile(s.proc("stat"))
+	text, err := os.ReadFile(s.Proc("stat"))
 	if err != nil {
 		return 0, err
 	}
@@ -296,7 +150,3 @@ func (s *service) cpu() (time.Duration, error) {
 }
 
 var errNoTimes = errors.New("/proc does not tell the processor time")
-
-func (s *service) proc(file string) string {
-	return filepath.Join("/proc", strconv.Itoa(s.command.Process.Pid), file)
-}

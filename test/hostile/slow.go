@@ -16,6 +16,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/callnorm/callnorm/test/internal/report"
 )
 
 const (
@@ -41,11 +43,11 @@ const (
 )
 
 // sendSlowly measures honest senders alone and beside slow ones, by turns.
-func (o *options) sendSlowly(ctx context.Context, s *service, g *generator, progress io.Writer) (*report, error) {
+func (o *options) sendSlowly(ctx context.Context, s *service, g *generator, progress io.Writer) (*report.Report, error) {
 	if err := enoughFiles(o.slow + spare); err != nil {
 		return nil, err
 	}
-	ctx, cancel := s.while(ctx)
+	ctx, cancel := s.While(ctx)
 	defer cancel()
 	d := g.doors["synthflow"][0]
 	m := &meter{service: s, door: d, client: client(honest)}
@@ -77,17 +79,17 @@ func (o *options) sendSlowly(ctx context.Context, s *service, g *generator, prog
 	}
 	quiet, crowded := median(rounds[0]), median(rounds[1])
 	ratio := float64(crowded.p99) / float64(quiet.p99)
-	r := &report{title: fmt.Sprintf("%d honest senders, %d webhooks of %.1f KB a second, beside %s slow senders from %d other addresses; medians of %d rounds",
-		honest, pace, webhook/1e3, grouped(o.slow), addresses, o.rounds)}
-	r.note("p50 without slow senders", milliseconds(quiet.p50))
-	r.note("p50 beside them", milliseconds(crowded.p50))
-	r.note("p99 without slow senders", milliseconds(quiet.p99))
-	r.note("p99 beside them", milliseconds(crowded.p99))
-	r.checkf(ratio <= slowdown, "ratio of the p99", "at most 2", "%.2f", ratio)
-	r.checkf(m.refused.Load() == 0, "honest requests that were not answered 200", "0", "%d of %s", m.refused.Load(), grouped(m.sent.Load()))
-	r.note("fewest slow senders connected at a time", grouped(fewest))
+	r := &report.Report{Title: fmt.Sprintf("%d honest senders, %d webhooks of %.1f KB a second, beside %s slow senders from %d other addresses; medians of %d rounds",
+		honest, pace, webhook/1e3, report.Grouped(o.slow), addresses, o.rounds)}
+	r.Note("p50 without slow senders", milliseconds(quiet.p50))
+	r.Note("p50 beside them", milliseconds(crowded.p50))
+	r.Note("p99 without slow senders", milliseconds(quiet.p99))
+	r.Note("p99 beside them", milliseconds(crowded.p99))
+	r.Checkf(ratio <= slowdown, "ratio of the p99", "at most 2", "%.2f", ratio)
+	r.Checkf(m.refused.Load() == 0, "honest requests that were not answered 200", "0", "%d of %s", m.refused.Load(), report.Grouped(m.sent.Load()))
+	r.Note("fewest slow senders connected at a time", report.Grouped(fewest))
 	for _, text := range m.problems {
-		r.examplef("%s", text)
+		r.Examplef("%s", text)
 	}
 	return r, nil
 }

@@ -1,4 +1,5 @@
-package main
+// Package report prints what a check measured, and whether it is as promised.
+package report
 
 import (
 	"fmt"
@@ -7,10 +8,12 @@ import (
 	"text/tabwriter"
 )
 
-// report is what a mode measured, one row for each figure.
-type report struct {
-	title string
-	rows  []row
+// Report is what a check measured, one row for each figure.
+type Report struct {
+	// Title says what was done.
+	Title string
+
+	rows []row
 	// examples show single failures.
 	examples []string
 }
@@ -20,35 +23,41 @@ type row struct {
 	broken                   bool
 }
 
-// note adds a figure that nobody promised anything about.
-func (r *report) note(what, measured string) {
+// Note adds a figure that nobody promised anything about.
+func (r *Report) Note(what, measured string) {
 	r.rows = append(r.rows, row{what: what, measured: measured})
 }
 
-// checkf adds a figure and whether it is as promised.
-func (r *report) checkf(kept bool, what, promised, format string, args ...any) {
+// Checkf adds a figure and whether it is as promised.
+func (r *Report) Checkf(kept bool, what, promised, format string, args ...any) {
 	r.rows = append(r.rows, row{what: what, measured: fmt.Sprintf(format, args...), promised: promised, broken: !kept})
 }
 
-// examplef shows a failure, if there are not enough already.
-func (r *report) examplef(format string, args ...any) {
+// Examplef shows a failure, if there are not enough already.
+func (r *Report) Examplef(format string, args ...any) {
 	const most = 10
 	if len(r.examples) < most {
 		r.examples = append(r.examples, fmt.Sprintf(format, args...))
 	}
 }
 
-func (r *report) kept() bool {
+// Kept tells whether all is as promised.
+func (r *Report) Kept() bool { return len(r.Broken()) == 0 }
+
+// Broken returns the names of the figures that are not as promised.
+func (r *Report) Broken() []string {
+	var list []string
 	for _, row := range r.rows {
 		if row.broken {
-			return false
+			list = append(list, row.what)
 		}
 	}
-	return true
+	return list
 }
 
-func (r *report) print(out io.Writer) error {
-	_, _ = fmt.Fprintf(out, "%s\n\n", r.title)
+// Print writes a table.
+func (r *Report) Print(out io.Writer) error {
+	_, _ = fmt.Fprintf(out, "%s\n\n", r.Title)
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprint(table, "  \tmeasured\tpromised\t\n")
 	for _, row := range r.rows {
@@ -71,8 +80,8 @@ func (r *report) print(out io.Writer) error {
 	return err
 }
 
-// grouped writes a count with commas.
-func grouped[N int | int64](n N) string {
+// Grouped writes a count with commas.
+func Grouped[N int | int64](n N) string {
 	text := strconv.FormatInt(int64(n), 10)
 	for at := len(text) - 3; at > 0; at -= 3 {
 		text = text[:at] + "," + text[at:]

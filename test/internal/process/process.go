@@ -1,0 +1,198 @@
+// Package process runs the shipped binary as an operator does: it starts it in a directory of its own, kills it, stops it, and reads
+// what it said.
+package process
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Process is the binary, in a temporary directory. Only one goroutine may start and end it.
+type Process struct {
+	// Dir holds all that it needs and keeps.
+	Dir string
+
+	binary  string
+	command *exec.Cmd
+	ended   chan struct{}
+	exit    error // once ended
+}
+
+// LogFile is where its log is, in Dir.
+const LogFile = "callnorm.log"
+
+// New makes a temporary directory for a binary.
+func New(binary, name string) (*Process, error) {
+	binary, err := filepath.Abs(binary)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "callnorm-"+name+"-")
+	return &Process{Dir: dir, binary: binary}, err
+}
+
+// Write writes files into the directory, by their names.
+func (p *Process) Write(files map[string]string) error {
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(p.Dir, name), []byte(text), 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var address = regexp.MustCompile(`127\.0\.0\.1:\d+`)
+
+var errNoAddress = errors.New("the service did not say where it listens")
+
+// Start starts the binary, and returns that many addresses on loopback when it has said that it listens there.
+func (p *Process) Start(ctx context.Context, addresses int, args ...string) (found []string, err error) {
+	log, err := os.OpenFile(filepath.Join(p.Dir, LogFile), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = log.Close() }()
+	// Not tied to ctx: when that ends, the process is still asked about its memory, and ends in Remove.
+	p.command = exec.CommandContext(context.WithoutCancel(ctx), p.binary, args...) //nolint:gosec // the binary is what the caller wants checked
+	p.command.Stderr = log
+	stdout, err := p.command.StdoutPipe()
+	if err == nil {
+		err = p.command.Start()
+	}
+	if err != nil {
+		p.command = nil
+		return nil, err
+	}
+	for lines := bufio.NewScanner(stdout); len(found) < addresses && lines.Scan(); {
+		found = append(found, address.FindAllString(lines.Text(), 1)...)
+	}
+	p.ended = make(chan struct{})
+	go func() {
+		defer close(p.ended)
+		_, _ = io.Copy(io.Discard, stdout)
+		p.exit = p.command.Wait()
+	}()
+	if len(found) < addresses {
+		return nil, errors.Join(errNoAddress, p.Said())
+	}
+	return found, nil
+}
+
+// ErrGone says that the process ended by itself.
+var ErrGone = errors.New("the process ended in the midst of it")
+
+// While returns a context that ends with the process.
+func (p *Process) While(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	ended := p.ended
+	go func() {
+		select {
+		case <-ended:
+			cancel(ErrGone)
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { cancel(nil) }
+}
+
+// grace is how long a process may take to end by itself.
+const grace = 30 * time.Second
+
+var errLate = errors.New("it did not end after SIGTERM")
+
+// Stop ends the process as an operator does.
+func (p *Process) Stop(ctx context.Context) error {
+	if err := p.command.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, grace)
+	defer cancel()
+	select {
+	case <-p.ended:
+		p.command = nil
+		return p.exit
+	case <-ctx.Done():
+		return errLate
+	}
+}
+
+// Kill ends the process as a power cut does, as far as a process can tell.
+func (p *Process) Kill() {
+	_ = p.command.Process.Kill()
+	<-p.ended
+	p.command = nil
+}
+
+// Remove ends the process if it runs still, and deletes all it kept.
+func (p *Process) Remove() error {
+	if p.command != nil {
+		p.Kill()
+	}
+	return os.RemoveAll(p.Dir)
+}
+
+// Said returns the last lines of the log as an error, for when something went wrong.
+func (p *Process) Said() error {
+	text, err := os.ReadFile(filepath.Join(p.Dir, LogFile))
+	if err != nil {
+		return err
+	}
+	const most = 4 << 10
+	return fmt.Errorf("its log ends in:\n%s", text[max(0, len(text)-most):])
+}
+
+// Panics counts those that the log tells of.
+func (p *Process) Panics() (count int, err error) {
+	log, err := os.Open(filepath.Join(p.Dir, LogFile))
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = log.Close() }()
+	lines := bufio.NewReader(log)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if bytes.Contains(line, []byte("panic")) || bytes.HasPrefix(line, []byte("fatal error:")) {
+			count++
+		}
+		if errors.Is(err, io.EOF) {
+			return count, nil
+		}
+		if err != nil {
+			return count, err
+		}
+	}
+}
+
+// Peak returns the most resident memory that the process has had, in bytes.
+func (p *Process) Peak() (int64, error) {
+	text, err := os.ReadFile(p.Proc("status"))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			kilobytes, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
+			return kilobytes << 10, err
+		}
+	}
+	return 0, errNoPeak
+}
+
+var errNoPeak = errors.New("/proc does not tell the peak of memory")
+
+// Proc returns the path of what the kernel tells about the process.
+func (p *Process) Proc(file string) string {
+	return filepath.Join("/proc", strconv.Itoa(p.command.Process.Pid), file)
+}
