@@ -52,9 +52,13 @@ checkgenerate: generate ## Fail when gen/ is not what proto/ says
 protoimports:
 	@go run -C tools ./protoimports ../.build/protoimports
 
+# docs/scale.md tells what the second part measures. It fills 14 GB of disk and takes the better part of an hour; make bench CALLS=50000 is
+# a quick look.
+CALLS ?= 1000000
 .PHONY: bench
-bench: ## Measure normalizing and the intake path
+bench: build ## Measure normalizing and the intake path, then the service with CALLS calls beside one with few
 	go test -run '^$$' -bench . -benchmem ./adapters/... ./internal/... ./server/...
+	go run ./test/scale -binary bin/callnorm -large $(CALLS)
 
 .PHONY: fuzz
 fuzz: ## Fuzz each target for FUZZTIME
@@ -72,6 +76,18 @@ SPAN   ?= 3s
 .PHONY: hostile
 hostile: build ## Attack the binary: BODIES mutated webhooks, gzip bombs, copies, slow senders
 	go run ./test/hostile -binary bin/callnorm -bodies $(BODIES) -bomb -copies 1000 -slow $(SLOW) -rounds $(ROUNDS) -span $(SPAN)
+
+# docs/follow.md tells what is promised. This is the short run; the long one is
+# make follow EVENTS=200000 READERS=50 DISTURBANCES=40 STALL=3s
+EVENTS       ?= 5000
+READERS      ?= 20
+RESTARTS     ?= 3
+DISTURBANCES ?= 10
+STALL        ?= 500ms
+.PHONY: follow
+follow: build ## Follow the outcomes of EVENTS webhooks with READERS that are disturbed, over RESTARTS by kill -9: nothing is skipped
+	go run ./test/follow -binary bin/callnorm -events $(EVENTS) -readers $(READERS) -restarts $(RESTARTS) \
+		-disturbances $(DISTURBANCES) -stall $(STALL)
 
 # What the clients are generated and run with, installed again whenever what is pinned changes.
 clients/python/.venv/installed: clients/python/requirements.txt
