@@ -27,9 +27,9 @@ import (
 const (
 	// starts is how often the binary is started on each directory.
 	starts = 3
-	// settle is how long it is left alone before it rests, and collected how long at most after much work: Go collects what is left
-	// of that after two minutes.
-	settle, collected = 5 * time.Second, 150 * time.Second
+	// settle is how long it is left alone before it rests, and collected how long at most after much work: Go looks after two minutes
+	// for what is left of that, and then gives it back bit by bit.
+	settle, collected = 5 * time.Second, 4 * time.Minute
 	// readyEvery is how often it is asked whether it is ready.
 	readyEvery = 2 * time.Millisecond
 	// grace is how long it may take to end by itself.

@@ -72,7 +72,7 @@ func openCommitter(ctx context.Context, file string, s *Store) (_ *committer, er
 	// its page along. The journal grows to about 16 MiB before its pages are written home, which spares most of the writes to pages
 	// that many deliveries touch. What is deleted is overwritten.
 	if c.db, err = sql.Open("sqlite", dsn(file, access("rwc", "journal_mode(WAL)", "synchronous(FULL)",
-		"wal_autocheckpoint(4000)", "journal_size_limit(67108864)", "cache_size(-32768)", "temp_store(MEMORY)", "secure_delete(1)"))); err != nil {
+		"wal_autocheckpoint(4000)", "journal_size_limit(67108864)", "cache_size(-16384)", "temp_store(MEMORY)", "secure_delete(1)"))); err != nil {
 		return nil, fmt.Errorf("open for writing: %w", err)
 	}
 	c.db.SetMaxOpenConns(1)
