@@ -503,7 +503,7 @@ func TestALargeCallStaysCheap(t *testing.T) {
 	s, sources := besieged(t, server.Limits{})
 	var first, last uint64
 	for i := range 8 {
-		body := fmt.Appendf(nil, `{"call":{"call_id":"large","status":"completed","n":%d,"transcript":%q}}`, i, strings.Repeat("bot: hi\n", 100_000))
+		body := fmt.Appendf(nil, `{"call":{"call_id":"large","status":"completed","n":%d,"transcript":%q}}`, i, strings.Repeat("bot: hi\n", 100_000/slowness))
 		header := signed(t, sources["synthflow"], body)
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)

@@ -78,6 +78,8 @@ func collect(m protoreflect.Message, take func(text string)) {
 		take(e.GetStringValue())
 		take(user(e.GetStringValue()))
 		collectJSON(e.GetJsonValue(), take)
+	case *callnormv1.Transcript:
+		// Texts alone, and as many as there were words.
 	default:
 		switch e := e.(type) {
 		case *callnormv1.Endpoint:

@@ -55,11 +55,14 @@ var sequences = map[protoreflect.FullName]bool{
 	"callnorm.v1.Agent.node_path": true,
 }
 
-// notices names the fields that tell of a notice and its way to us, not of the call. That they differ is no contradiction.
+// notices names the fields that tell of a notice and its way to us, not of the call. That they differ is no contradiction, nor that
+// what was said was heard in two ways; to compare two long transcripts would take longer than all else.
 var notices = map[protoreflect.FullName]bool{
 	"callnorm.v1.CallOutcome.provider": true,
 	"callnorm.v1.CallOutcome.source":   true,
 	"callnorm.v1.CallOutcome.event":    true,
+
+	"callnorm.v1.CallOutcome.transcript": true,
 }
 
 // These are the fields that most others of their messages explain.
