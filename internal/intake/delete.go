@@ -55,9 +55,7 @@ func (in *Intake) DeleteContact(ctx context.Context, of string, validateOnly boo
 			if err != nil && !errors.Is(err, store.ErrNotFound) { // Somebody else may have deleted it meanwhile.
 				return total, fmt.Errorf("delete: %w", err)
 			}
-			total.Outcomes += removed.Outcomes
-			total.Revisions += removed.Revisions
-			total.Deliveries += removed.Deliveries
+			total.Add(removed)
 		}
 		place, end = page.Next, page.End
 	}

@@ -128,9 +128,7 @@ func (in *Intake) trim(ctx context.Context, source Source) error {
 		if err != nil {
 			return err
 		}
-		total.Outcomes += removed.Outcomes
-		total.Revisions += removed.Revisions
-		total.Deliveries += removed.Deliveries
+		total.Add(removed)
 		if !removed.More {
 			return nil
 		}

@@ -370,6 +370,13 @@ type Removed struct {
 	More bool
 }
 
+// Add counts what else was removed. Whether there is more, the caller knows.
+func (r *Removed) Add(other Removed) {
+	r.Outcomes += other.Outcomes
+	r.Revisions += other.Revisions
+	r.Deliveries += other.Deliveries
+}
+
 // Retention says what is kept of a source. What is zero removes nothing.
 type Retention struct {
 	// Before removes the outcomes whose newest revision is older, with all that made them, and the deliveries without an outcome

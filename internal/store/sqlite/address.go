@@ -49,27 +49,33 @@ func uniteAddresses(a, b []byte) []byte {
 	return packAddresses(slices.AppendSeq(slices.Collect(slices.Chunk(a, addressSize)), slices.Chunk(b, addressSize)))
 }
 
+// hasAddress tells whether a stored list has an address.
+func hasAddress(list, address []byte) bool {
+	for other := range slices.Chunk(list, addressSize) {
+		if bytes.Equal(address, other) {
+			return true
+		}
+	}
+	return false
+}
+
 // replaceAddresses brings the index of addresses from what an outcome's row was to what it is. Without a first revision it is in none.
 func (t *transaction) replaceAddresses(ctx context.Context, was, is *outcomeRow) error {
 	moved := was.firstPosition != is.firstPosition || was.listed.time != is.listed.time
 	if !moved && bytes.Equal(was.addresses, is.addresses) {
 		return nil
 	}
-	before := slices.Collect(slices.Chunk(was.addresses, addressSize))
-	now := slices.Collect(slices.Chunk(is.addresses, addressSize))
-	missing := func(from [][]byte, address []byte) bool {
-		return moved || !slices.ContainsFunc(from, func(other []byte) bool { return bytes.Equal(address, other) })
-	}
-	for _, address := range before {
-		if was.firstPosition == 0 || !missing(now, address) {
+	missing := func(from, address []byte) bool { return moved || !hasAddress(from, address) }
+	for address := range slices.Chunk(was.addresses, addressSize) {
+		if was.firstPosition == 0 || !missing(is.addresses, address) {
 			continue
 		}
 		if err := t.exec(ctx, t.deleteAddress, address, was.listed.time, was.firstPosition); err != nil {
 			return fmt.Errorf("delete address: %w", err)
 		}
 	}
-	for _, address := range now {
-		if is.firstPosition == 0 || was.firstPosition != 0 && !missing(before, address) {
+	for address := range slices.Chunk(is.addresses, addressSize) {
+		if is.firstPosition == 0 || was.firstPosition != 0 && !missing(was.addresses, address) {
 			continue
 		}
 		if err := t.exec(ctx, t.insertAddress, address, is.listed.time, is.firstPosition, is.id[:]); err != nil {

@@ -497,8 +497,7 @@ func (c *checker) addressRow(ctx context.Context, row scanner) error {
 	switch {
 	case errors.Is(err, store.ErrCorrupt):
 		return nil // It was reported with the outcomes.
-	case errors.Is(err, sql.ErrNoRows) || err == nil && (r.firstPosition != position || r.listed.time != at ||
-		!slices.ContainsFunc(slices.Collect(slices.Chunk(r.addresses, addressSize)), func(other []byte) bool { return slices.Equal(address, other) })):
+	case errors.Is(err, sql.ErrNoRows) || err == nil && (r.firstPosition != position || r.listed.time != at || !hasAddress(r.addresses, address)):
 		return corrupt("addresses", position, "its outcome does not have it")
 	}
 	return err

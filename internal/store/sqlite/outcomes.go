@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 
 	"github.com/callnorm/callnorm/internal/store"
@@ -224,10 +223,7 @@ func (s *Store) lists(filter store.ListFilter, row outcomeRow) bool {
 	}
 	switch {
 	case filter.Address != "":
-		hash := s.hashAddress(filter.Address)
-		return slices.ContainsFunc(slices.Collect(slices.Chunk(row.addresses, addressSize)), func(other []byte) bool {
-			return string(other) == string(hash)
-		})
+		return hasAddress(row.addresses, s.hashAddress(filter.Address))
 	case filter.ExternalID != (store.ExternalID{}):
 		return row.has(store.Query{ExternalID: filter.ExternalID})
 	case filter.ProviderCallID != "":

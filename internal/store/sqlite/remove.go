@@ -409,9 +409,7 @@ func (t *transaction) trimOutcomes(ctx context.Context, trim *trimming, left fun
 		if err != nil {
 			return store.Removed{}, err
 		}
-		removed.Outcomes += one.Outcomes
-		removed.Revisions += one.Revisions
-		removed.Deliveries += one.Deliveries
+		removed.Add(one)
 		last = c.at
 	}
 	left()
