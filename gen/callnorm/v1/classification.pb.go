@@ -370,6 +370,8 @@ const (
 	EndReason_END_REASON_VOICEMAIL EndReason = 110
 	// The connection was lost in mid conversation, without a goodbye.
 	EndReason_END_REASON_CUT_OFF EndReason = 111
+	// A transfer was tried and failed, and the call ended with it.
+	EndReason_END_REASON_TRANSFER_FAILED EndReason = 112
 	// Nobody spoke for too long.
 	EndReason_END_REASON_SILENCE_TIMEOUT EndReason = 200
 	// The longest permitted duration was reached.
@@ -463,6 +465,7 @@ var (
 		109: "END_REASON_CUSTOM_RULE",
 		110: "END_REASON_VOICEMAIL",
 		111: "END_REASON_CUT_OFF",
+		112: "END_REASON_TRANSFER_FAILED",
 		200: "END_REASON_SILENCE_TIMEOUT",
 		201: "END_REASON_MAX_DURATION",
 		202: "END_REASON_RING_TIMEOUT",
@@ -516,6 +519,7 @@ var (
 		"END_REASON_CUSTOM_RULE":               109,
 		"END_REASON_VOICEMAIL":                 110,
 		"END_REASON_CUT_OFF":                   111,
+		"END_REASON_TRANSFER_FAILED":           112,
 		"END_REASON_SILENCE_TIMEOUT":           200,
 		"END_REASON_MAX_DURATION":              201,
 		"END_REASON_RING_TIMEOUT":              202,
@@ -1582,7 +1586,7 @@ const file_callnorm_v1_classification_proto_rawDesc = "" +
 	"\x12CALL_STATUS_FAILED\x10\x18\x12\x18\n" +
 	"\x14CALL_STATUS_CANCELED\x10\x19\x12\x17\n" +
 	"\x13CALL_STATUS_BLOCKED\x10\x1a\x12\x1f\n" +
-	"\x1bCALL_STATUS_NO_CONVERSATION\x10\x1b*\xac\f\n" +
+	"\x1bCALL_STATUS_NO_CONVERSATION\x10\x1b*\xcc\f\n" +
 	"\tEndReason\x12\x1a\n" +
 	"\x16END_REASON_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10END_REASON_OTHER\x10\x01\x12\x1e\n" +
@@ -1597,7 +1601,8 @@ const file_callnorm_v1_classification_proto_rawDesc = "" +
 	"\x1dEND_REASON_CONVERSATION_ENDED\x10l\x12\x1a\n" +
 	"\x16END_REASON_CUSTOM_RULE\x10m\x12\x18\n" +
 	"\x14END_REASON_VOICEMAIL\x10n\x12\x16\n" +
-	"\x12END_REASON_CUT_OFF\x10o\x12\x1f\n" +
+	"\x12END_REASON_CUT_OFF\x10o\x12\x1e\n" +
+	"\x1aEND_REASON_TRANSFER_FAILED\x10p\x12\x1f\n" +
 	"\x1aEND_REASON_SILENCE_TIMEOUT\x10\xc8\x01\x12\x1c\n" +
 	"\x17END_REASON_MAX_DURATION\x10\xc9\x01\x12\x1c\n" +
 	"\x17END_REASON_RING_TIMEOUT\x10\xca\x01\x12\x1c\n" +

@@ -1,0 +1,47 @@
+package sip_test
+
+import (
+	"strconv"
+	"testing"
+
+	"github.com/callnorm/callnorm/adapters/adaptertest"
+	"github.com/callnorm/callnorm/adapters/internal/sip"
+	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
+)
+
+// The column `responsible` of the table, where it tells who stopped a call.
+var by = map[string]callnormv1.EndedBy{
+	"carrier": callnormv1.EndedBy_ENDED_BY_CARRIER, "callee": callnormv1.EndedBy_ENDED_BY_CALLEE, "caller": callnormv1.EndedBy_ENDED_BY_CALLER,
+}
+
+func TestEveryCodeOfTheTable(t *testing.T) {
+	for _, row := range adaptertest.Table(t, "sip_response_code.tsv") {
+		code, err := strconv.ParseInt(row["value"], 10, 32)
+		if err != nil {
+			t.Fatal(err)
+		}
+		meaning, known := sip.Find(int32(code))
+		if provisional := row["suggested_class"] == ""; provisional {
+			if known {
+				t.Errorf("%d %s is provisional, and no outcome", code, row["name"])
+			}
+			continue
+		}
+		t.Run(row["value"], func(t *testing.T) {
+			adaptertest.CheckClass(t, row["suggested_class"], &callnormv1.CallOutcome{
+				Status: meaning.Status, End: &callnormv1.CallEnd{Reason: meaning.Reason},
+			})
+			if meaning.By != by[row["responsible"]] {
+				t.Errorf("ended by %v, but %q is responsible", meaning.By, row["responsible"])
+			}
+		})
+	}
+}
+
+func TestAnUnknownCode(t *testing.T) {
+	for _, code := range []int32{0, 99, 299, 499, 999, -1} {
+		if meaning, known := sip.Find(code); known {
+			t.Errorf("%d means %v", code, meaning)
+		}
+	}
+}
