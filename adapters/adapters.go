@@ -5,6 +5,7 @@ package adapters
 
 import (
 	"fmt"
+	"io/fs"
 	"net/http"
 	"time"
 
@@ -22,6 +23,9 @@ type Adapter interface {
 	// Example returns a small body that the adapter reads as one finished call with the provider_call_id "demo-1", for people
 	// who try the service out.
 	Example() string
+	// Scenarios holds deliveries that show what the provider sends, as package scenario reads them: for callnorm send, so that
+	// the provider can be seen at work without an account.
+	Scenarios() fs.FS
 	// Normalize says what a delivery means. A payload that cannot be read as a whole is an *Error; single items that
 	// cannot be read are faults of the result. Words that the adapter does not know never reject anything: they become
 	// OTHER, and the raw word is kept. It must not keep or change the delivery, and may be called concurrently.

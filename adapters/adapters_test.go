@@ -2,6 +2,7 @@ package adapters_test
 
 import (
 	"errors"
+	"io/fs"
 	"strings"
 	"testing"
 
@@ -21,6 +22,7 @@ func (s stub) Name() string        { return s.name }
 func (s stub) Version() string     { return "7" }
 func (s stub) Providers() []string { return s.providers }
 func (s stub) Example() string     { return "" }
+func (stub) Scenarios() fs.FS      { return nil }
 func (s stub) Normalize(d adapters.Delivery) (adapters.Result, error) {
 	return s.normalize(d)
 }

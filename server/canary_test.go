@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net/http"
 	"net/url"
@@ -64,6 +65,7 @@ func (g gossip) Name() string        { return g.name }
 func (gossip) Version() string       { return "1" }
 func (g gossip) Providers() []string { return []string{g.name} }
 func (gossip) Example() string       { return "" }
+func (gossip) Scenarios() fs.FS      { return nil }
 
 func (g gossip) Normalize(d adapters.Delivery) (adapters.Result, error) {
 	if g.name == "panics" {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"slices"
 	"strconv"
@@ -72,6 +73,7 @@ func (l learner) learn(version string, read func(string) (adapters.Result, error
 func (learner) Name() string        { return "learner" }
 func (learner) Providers() []string { return []string{"learner"} }
 func (learner) Example() string     { return "" }
+func (learner) Scenarios() fs.FS    { return nil }
 func (l learner) Version() string   { return l.knows.Load().version }
 
 func (l learner) Normalize(d adapters.Delivery) (adapters.Result, error) {

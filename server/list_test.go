@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"slices"
@@ -28,6 +29,7 @@ func (teller) Name() string        { return "teller" }
 func (teller) Version() string     { return "1" }
 func (teller) Providers() []string { return []string{"teller", "other"} }
 func (teller) Example() string     { return "" }
+func (teller) Scenarios() fs.FS    { return nil }
 
 func (teller) Normalize(d adapters.Delivery) (adapters.Result, error) {
 	call := &callnormv1.CallOutcome{}

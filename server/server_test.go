@@ -8,11 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,9 +20,9 @@ import (
 	"time"
 
 	"github.com/callnorm/callnorm/adapters"
-	"github.com/callnorm/callnorm/adapters/curiousthing"
+	"github.com/callnorm/callnorm/adapters/catalog"
+	"github.com/callnorm/callnorm/adapters/scenario"
 	"github.com/callnorm/callnorm/adapters/synthflow"
-	"github.com/callnorm/callnorm/adapters/voxia"
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
 	"github.com/callnorm/callnorm/internal/intake"
 	"github.com/callnorm/callnorm/internal/rejection"
@@ -52,6 +52,7 @@ func (b broken) Name() string        { return b.name }
 func (b broken) Version() string     { return "1" }
 func (b broken) Providers() []string { return []string{b.name} }
 func (b broken) Example() string     { return "" }
+func (broken) Scenarios() fs.FS      { return nil }
 
 func (b broken) Normalize(adapters.Delivery) (adapters.Result, error) {
 	switch b.name {
@@ -255,36 +256,15 @@ type fixture struct {
 // fixtures returns the deliveries of all adapters' testdata, in the order of their names.
 func fixtures(t testing.TB) []fixture {
 	t.Helper()
-	files, err := filepath.Glob("../adapters/*/testdata/*.*")
-	if err != nil {
-		t.Fatal(err)
-	}
-	named := map[string]string{} // by folder
-	for _, adapter := range all() {
-		named[strings.ReplaceAll(adapter.Name(), "-", "")] = adapter.Name()
-	}
 	var list []fixture
-	for _, file := range files {
-		if ext := filepath.Ext(file); ext == ".golden" || ext == ".error" || ext == ".delivery" || filepath.Base(file) == "left_out.txt" {
-			continue
-		}
-		one := fixture{adapter: named[filepath.Base(filepath.Dir(filepath.Dir(file)))]}
-		if one.adapter == "" {
-			t.Fatalf("%s: all does not list the adapter", file)
-		}
-		if one.body, err = os.ReadFile(file); err != nil {
+	for _, adapter := range all() {
+		scenarios, err := scenario.Of(adapter)
+		if err != nil {
 			t.Fatal(err)
 		}
-		if more, err := os.ReadFile(file + ".delivery"); err == nil {
-			var told struct {
-				Event string `json:"event"`
-			}
-			if err := json.Unmarshal(more, &told); err != nil {
-				t.Fatal(err)
-			}
-			one.event = told.Event
+		for _, one := range scenarios {
+			list = append(list, fixture{adapter: adapter.Name(), event: one.Delivery.Event, body: one.Delivery.Body})
 		}
-		list = append(list, one)
 	}
 	if len(list) < 100 {
 		t.Fatalf("only %d fixtures", len(list))
@@ -294,7 +274,11 @@ func fixtures(t testing.TB) []fixture {
 
 // all are the adapters of this repository.
 func all() []adapters.Adapter {
-	return []adapters.Adapter{synthflow.New(), voxia.New(), curiousthing.New()}
+	set, err := catalog.Set()
+	if err != nil {
+		panic(err)
+	}
+	return set.All()
 }
 
 // overBody is a signature that every sender of this package can make: an HMAC over the body.

@@ -1,12 +1,11 @@
-// Package adaptertest proves an adapter. It finds its cases by itself: every file in testdata is one delivery, and what it
-// means stands beside it.
+// Package adaptertest proves an adapter. It finds its cases by itself: every scenario in testdata (see package scenario) is one
+// delivery, and what it means stands beside it.
 //
-//	<case>.json           what the provider sent; any extension but those below will do
-//	<case>.json.golden    what that means: a NormalizeResponse in protojson
-//	<case>.json.error     or why it means nothing: reason, path and detail
-//	<case>.json.delivery  optional: the provider, event, query and header that came with the body, as JSON
-//	left_out.txt          the paths of configuration that the adapter leaves out on purpose, one a line, `*` for any name
-//	                      and a leading `**` for any way to them
+//	<case>.json         what the provider sent
+//	<case>.json.golden  what that means: a NormalizeResponse in protojson
+//	<case>.json.error   or why it means nothing: reason, path and detail
+//	left_out.txt        the paths of configuration that the adapter leaves out on purpose, one a line, `*` for any name
+//	                    and a leading `**` for any way to them
 //
 // `go test -update` rewrites the goldens and errors, and never an input.
 package adaptertest
@@ -16,16 +15,14 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"maps"
-	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/callnorm/callnorm/adapters"
+	"github.com/callnorm/callnorm/adapters/scenario"
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -33,23 +30,6 @@ import (
 )
 
 var update = flag.Bool("update", false, "rewrite the goldens under testdata")
-
-const (
-	folder      = "testdata"
-	goldenExt   = ".golden"
-	errorExt    = ".error"
-	deliveryExt = ".delivery"
-	leftOutFile = "left_out.txt"
-)
-
-// Case is one delivery in testdata.
-type Case struct {
-	// Name is the file's name without its extension.
-	Name string
-	// File is the file's path.
-	File     string
-	Delivery adapters.Delivery
-}
 
 // Run proves an adapter with the cases in ./testdata.
 func Run(t *testing.T, adapter adapters.Adapter) {
@@ -67,119 +47,99 @@ func Run(t *testing.T, adapter adapters.Adapter) {
 			t.Errorf("the example is no finished call demo-1: %v, %v", result.Outcomes, err)
 		}
 	})
+	t.Run("scenarios", func(t *testing.T) { checkScenarios(t, adapter, cases) })
 	t.Run("pure", func(t *testing.T) { checkPure(t, adapter, cases) })
 	t.Run("hostile", func(t *testing.T) { checkHostile(t, adapter, cases) })
 	t.Run("nothing vanishes", func(t *testing.T) { checkLeaves(t, adapter, cases) })
 }
 
-// Cases returns the cases in ./testdata by name. Files that belong to no case fail the test.
-func Cases(tb testing.TB, adapter adapters.Adapter) []Case {
+// Cases returns the cases in ./testdata by name, all received at one time. Files that belong to no case fail the test.
+func Cases(tb testing.TB, adapter adapters.Adapter) []scenario.Scenario {
 	tb.Helper()
-	files, err := os.ReadDir(folder)
+	checkFiles(tb)
+	cases, err := scenario.Read(os.DirFS("."), adapter.Providers()[0])
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if len(cases) == 0 {
+		tb.Fatalf("no cases in %s", scenario.Folder)
+	}
+	for i := range cases {
+		cases[i].Delivery.ReceiveTime = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	}
+	return cases
+}
+
+// checkFiles checks that nothing stands beside a case that is not there, and that no case has two meanings.
+func checkFiles(tb testing.TB) {
+	tb.Helper()
+	files, err := os.ReadDir(scenario.Folder)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	names := make(map[string]bool)
 	for _, file := range files {
-		if !file.IsDir() { // go's own corpus of a fuzz target is a folder
-			names[file.Name()] = true
-		}
+		names[file.Name()] = true
 	}
-	var cases []Case
-	for name := range maps.Keys(names) {
-		input := name
-		for _, ext := range []string{goldenExt, errorExt, deliveryExt} {
-			input = strings.TrimSuffix(input, ext)
-		}
+	for name := range names {
+		input := strings.TrimSuffix(name, filepath.Ext(name))
 		switch {
-		case name == leftOutFile:
-		case input != name:
-			if !names[input] {
-				tb.Errorf("%s belongs to no case: there is no %s", name, input)
-			}
-		default:
-			if names[name+goldenExt] && names[name+errorExt] {
-				tb.Errorf("%s has both %s and %s; keep one", name, goldenExt, errorExt)
-			}
-			cases = append(cases, readCase(tb, adapter, name))
+		case scenario.IsBeside(filepath.Ext(name)) && !names[input]:
+			tb.Errorf("%s belongs to no case: there is no %s", name, input)
+		case names[name+scenario.GoldenExt] && names[name+scenario.ErrorExt]:
+			tb.Errorf("%s has both %s and %s; keep one", name, scenario.GoldenExt, scenario.ErrorExt)
 		}
 	}
-	if len(cases) == 0 {
-		tb.Fatalf("no cases in %s", folder)
-	}
-	slices.SortFunc(cases, func(a, b Case) int { return strings.Compare(a.Name, b.Name) })
-	return cases
 }
 
-func readCase(tb testing.TB, adapter adapters.Adapter, name string) Case {
-	tb.Helper()
-	c := Case{Name: strings.TrimSuffix(name, filepath.Ext(name)), File: filepath.Join(folder, name)}
-	var err error
-	if c.Delivery.Body, err = os.ReadFile(c.File); err != nil {
-		tb.Fatal(err)
-	}
-	c.Delivery.Provider = adapter.Providers()[0]
-	c.Delivery.ReceiveTime = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	c.Delivery.Header = http.Header{"Content-Type": {"application/json"}}
-	described, err := os.ReadFile(c.File + deliveryExt)
-	if errors.Is(err, os.ErrNotExist) {
-		return c
-	}
+// checkScenarios checks that the adapter has all its cases with it.
+func checkScenarios(t *testing.T, adapter adapters.Adapter, cases []scenario.Scenario) {
+	embedded, err := scenario.Of(adapter)
 	if err != nil {
-		tb.Fatal(err)
+		t.Fatal(err)
 	}
-	var more struct {
-		Provider string      `json:"provider"`
-		Event    string      `json:"event"`
-		Query    string      `json:"query"`
-		Header   http.Header `json:"header"`
+	for i := range embedded {
+		embedded[i].Delivery.ReceiveTime = cases[0].Delivery.ReceiveTime
 	}
-	decoder := json.NewDecoder(strings.NewReader(string(described)))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&more); err != nil {
-		tb.Fatalf("%s: %v", c.File+deliveryExt, err)
+	if diff := cmp.Diff(cases, embedded); diff != "" {
+		t.Errorf("Scenarios leaves out what is in %s, or what stands beside it; widen its go:embed pattern (-%s +Scenarios):\n%s",
+			scenario.Folder, scenario.Folder, diff)
 	}
-	if more.Provider != "" {
-		c.Delivery.Provider = more.Provider
-	}
-	c.Delivery.Event, c.Delivery.Query = more.Event, more.Query
-	maps.Copy(c.Delivery.Header, more.Header)
-	return c
 }
 
-func checkCase(t *testing.T, adapter adapters.Adapter, c Case) {
+func checkCase(t *testing.T, adapter adapters.Adapter, c scenario.Scenario) {
 	result, err := adapters.Normalize(adapter, c.Delivery)
 	if err != nil {
 		got := describe(t, err)
 		if *update {
-			write(t, c.File+errorExt, []byte(got))
-			remove(t, c.File+goldenExt)
+			write(t, c.File+scenario.ErrorExt, []byte(got))
+			remove(t, c.File+scenario.GoldenExt)
 		}
-		want, readErr := os.ReadFile(c.File + errorExt)
+		want, readErr := os.ReadFile(c.File + scenario.ErrorExt)
 		if readErr != nil {
-			t.Fatalf("there is no error, and no %s to expect one: %v", c.File+errorExt, got)
+			t.Fatalf("there is no error, and no %s to expect one: %v", c.File+scenario.ErrorExt, got)
 		}
 		if diff := cmp.Diff(string(want), got); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", c.File+errorExt, diff)
+			t.Errorf("%s (-want +got):\n%s", c.File+scenario.ErrorExt, diff)
 		}
 		return
 	}
 	checkResult(t, result)
 	got := Response(result)
 	if *update {
-		write(t, c.File+goldenExt, Golden(t, got))
-		remove(t, c.File+errorExt)
+		write(t, c.File+scenario.GoldenExt, Golden(t, got))
+		remove(t, c.File+scenario.ErrorExt)
 	}
-	text, readErr := os.ReadFile(c.File + goldenExt)
+	text, readErr := os.ReadFile(c.File + scenario.GoldenExt)
 	if readErr != nil {
 		t.Fatalf("%v (go test -update writes it; then read it)", readErr)
 	}
 	want := &callnormv1.NormalizeResponse{}
 	if err := protojson.Unmarshal(text, want); err != nil {
-		t.Fatalf("%s: %v", c.File+goldenExt, err)
+		t.Fatalf("%s: %v", c.File+scenario.GoldenExt, err)
 	}
 	if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", c.File+goldenExt, diff)
+		t.Errorf("%s (-want +got):\n%s", c.File+scenario.GoldenExt, diff)
 	}
 }
 

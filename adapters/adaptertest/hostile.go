@@ -9,13 +9,14 @@ import (
 	"testing"
 
 	"github.com/callnorm/callnorm/adapters"
+	"github.com/callnorm/callnorm/adapters/scenario"
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/testing/protocmp"
 )
 
 // checkPure checks that the same delivery means the same again and side by side, and that nobody touches it.
-func checkPure(t *testing.T, adapter adapters.Adapter, cases []Case) {
+func checkPure(t *testing.T, adapter adapters.Adapter, cases []scenario.Scenario) {
 	for _, c := range cases {
 		before := slices.Clone(c.Delivery.Body)
 		first := outcomeOf(adapter, c.Delivery)
@@ -59,7 +60,7 @@ var odd = [...]string{
 
 // checkHostile checks that damaged and odd variants of each case are either understood or refused with a reason. Leaves that
 // lie under one path in several cases are replaced in the first of them.
-func checkHostile(t *testing.T, adapter adapters.Adapter, cases []Case) {
+func checkHostile(t *testing.T, adapter adapters.Adapter, cases []scenario.Scenario) {
 	seen := make(map[string]bool)
 	for _, c := range cases {
 		document, _ := parse(c.Delivery.Body)

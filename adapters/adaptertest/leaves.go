@@ -12,13 +12,14 @@ import (
 	"testing"
 
 	"github.com/callnorm/callnorm/adapters"
+	"github.com/callnorm/callnorm/adapters/scenario"
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
 	"google.golang.org/protobuf/encoding/protojson"
 )
 
 // checkLeaves checks that no leaf of a payload vanishes: a mark put into its place must show in what the payload means, unless
 // the path is listed as configuration. The list is checked as well: each line must leave something out.
-func checkLeaves(t *testing.T, adapter adapters.Adapter, cases []Case) {
+func checkLeaves(t *testing.T, adapter adapters.Adapter, cases []scenario.Scenario) {
 	listed := readLeftOut(t)
 	used := make(map[string]bool)
 	reported := make(map[string]bool)
@@ -44,20 +45,20 @@ func checkLeaves(t *testing.T, adapter adapters.Adapter, cases []Case) {
 			used[pattern] = true
 			if path := strings.Join(leaf.path, "."); pattern == "" && !reported[path] {
 				reported[path] = true
-				t.Errorf("%s: %s vanishes without a trace; map it, keep it, or list it in %s", c.Name, path, leftOutFile)
+				t.Errorf("%s: %s vanishes without a trace; map it, keep it, or list it in %s", c.Name, path, scenario.LeftOutFile)
 			}
 		}
 	}
 	for _, pattern := range listed {
 		if !used[pattern] {
-			t.Errorf("%s: %s leaves nothing out", leftOutFile, pattern)
+			t.Errorf("%s: %s leaves nothing out", scenario.LeftOutFile, pattern)
 		}
 	}
 }
 
 func readLeftOut(tb testing.TB) []string {
 	tb.Helper()
-	text, err := os.ReadFile(filepath.Join(folder, leftOutFile))
+	text, err := os.ReadFile(filepath.Join(scenario.Folder, scenario.LeftOutFile))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		tb.Fatal(err)
 	}

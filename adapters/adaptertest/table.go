@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/callnorm/callnorm/adapters/scenario"
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
 )
 
@@ -16,7 +17,7 @@ type Row map[string]string
 // Table reads a table of a provider's words below ./testdata: tab-separated, with the names of the columns in the first line.
 func Table(tb testing.TB, file string) []Row {
 	tb.Helper()
-	text, err := os.ReadFile(filepath.Join(folder, file))
+	text, err := os.ReadFile(filepath.Join(scenario.Folder, file))
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -9,6 +9,8 @@
 package curiousthing
 
 import (
+	"embed"
+	"io/fs"
 	"strings"
 
 	"github.com/callnorm/callnorm/adapters"
@@ -37,6 +39,12 @@ func (*Adapter) Providers() []string { return []string{"curious-thing"} }
 func (*Adapter) Example() string {
 	return `[{"id":"notice-1","eventType":"CallComplete","data":{"sessionId":"demo-1","status":"Complete"}}]`
 }
+
+//go:embed testdata/*.json testdata/*.delivery testdata/*.md
+var scenarios embed.FS
+
+// Scenarios returns what the adapter is proved with.
+func (*Adapter) Scenarios() fs.FS { return scenarios }
 
 // Normalize reads a batch of events. An event without a list around it is a batch of one.
 func (*Adapter) Normalize(d adapters.Delivery) (adapters.Result, error) {

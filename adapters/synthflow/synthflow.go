@@ -5,6 +5,8 @@
 package synthflow
 
 import (
+	"embed"
+	"io/fs"
 	"strings"
 
 	"github.com/callnorm/callnorm/adapters"
@@ -34,6 +36,12 @@ func (*Adapter) Providers() []string { return []string{"synthflow", "anunzi", "f
 func (*Adapter) Example() string {
 	return `{"call":{"call_id":"demo-1","status":"completed","end_call_reason":"human_goodbye","duration":42}}`
 }
+
+//go:embed testdata/*.json testdata/*.delivery
+var scenarios embed.FS
+
+// Scenarios returns what the adapter is proved with.
+func (*Adapter) Scenarios() fs.FS { return scenarios }
 
 // Normalize reads one post-call webhook, or a record of the API as Get-a-call and List-calls answer it.
 func (*Adapter) Normalize(d adapters.Delivery) (adapters.Result, error) {

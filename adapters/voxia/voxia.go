@@ -7,7 +7,9 @@ package voxia
 
 import (
 	"bytes"
+	"embed"
 	"errors"
+	"io/fs"
 
 	"github.com/callnorm/callnorm/adapters"
 	"github.com/callnorm/callnorm/adapters/internal/wire"
@@ -35,6 +37,12 @@ func (*Adapter) Providers() []string { return []string{"voxia"} }
 func (*Adapter) Example() string {
 	return `{"id":"demo-1","callStatus":"COMPLETED","postProcessStatus":"INTERESTED","duration":42}`
 }
+
+//go:embed testdata/*.json
+var scenarios embed.FS
+
+// Scenarios returns what the adapter is proved with.
+func (*Adapter) Scenarios() fs.FS { return scenarios }
 
 // Normalize reads one webhook, which is about one call.
 func (*Adapter) Normalize(d adapters.Delivery) (adapters.Result, error) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/callnorm/callnorm/adapters"
 	"github.com/callnorm/callnorm/adapters/adaptertest"
+	"github.com/callnorm/callnorm/adapters/catalog"
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
 	"github.com/callnorm/callnorm/internal/callstate"
 	gocmp "github.com/google/go-cmp/cmp"
@@ -29,7 +30,7 @@ const exhaustive = 6
 // arrive: in any order, any number of times, and with deadlines that pass whenever the call is waiting for more. A new adapter is
 // in it by being registered.
 func TestEveryHistoryOfACallEndsInTheSameOutcome(t *testing.T) {
-	set, err := registered()
+	set, err := catalog.Set()
 	if err != nil {
 		t.Fatal(err)
 	}

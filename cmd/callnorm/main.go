@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+	"github.com/callnorm/callnorm/adapters/catalog"
 	"github.com/callnorm/callnorm/cmd/callnorm/config"
 )
 
@@ -40,6 +41,7 @@ type commands struct {
 	Check        checkCommand        `cmd:"" help:"Read every row of a store or a backup, and name what is broken."`
 	Config       configCommand       `cmd:"" help:"Check or print the configuration."`
 	Normalize    normalizeCommand    `cmd:"" help:"Normalize a payload from a file, without a server."`
+	Send         sendCommand         `cmd:"" help:"Post a sample of what a provider sends to a running server."`
 	Version      versionCommand      `cmd:"" help:"Print the version."`
 }
 
@@ -88,7 +90,7 @@ func run(ctx context.Context, args []string, io streams) (code int) {
 			code = early.code
 		}
 	}()
-	set, err := registered()
+	set, err := catalog.Set()
 	if err != nil {
 		return fail(io, err)
 	}

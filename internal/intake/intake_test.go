@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"strings"
 	"testing"
@@ -26,6 +27,7 @@ func (stub) Name() string        { return "stub" }
 func (stub) Version() string     { return "1" }
 func (stub) Providers() []string { return []string{"stub"} }
 func (stub) Example() string     { return "" }
+func (stub) Scenarios() fs.FS    { return nil }
 
 func (s stub) Normalize(d adapters.Delivery) (adapters.Result, error) { return s(d) }
 

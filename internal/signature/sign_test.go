@@ -97,3 +97,47 @@ func TestSignSaysWhenItCannot(t *testing.T) {
 		t.Error("signed a body without the field that is signed")
 	}
 }
+
+// TestASenderWithAKeyOfItsOwn makes a key under the settings of every vector file.
+func TestASenderWithAKeyOfItsOwn(t *testing.T) {
+	for _, f := range readVectors(t) {
+		t.Run(f.name, func(t *testing.T) {
+			settings := f.settings
+			settings.Keys = nil
+			key, err := settings.MakeKey()
+			if err != nil {
+				t.Fatal(err)
+			}
+			sender, err := settings.NewSender(key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			v, err := New(settings, []Secret{sender.Trusted()})
+			if err != nil {
+				t.Fatal(err)
+			}
+			signed, err := sender.Sign(Request{
+				Method: http.MethodPost, Path: "/hook",
+				Header: http.Header{"Content-Type": {"application/json"}, "Svix-Id": {"msg_1"}},
+				Body: []byte(`{"call":{"call_id":"one"}}`), Time: time.Unix(1_700_000_000, 0),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := v.Verify(signed); err != nil {
+				t.Errorf("%v\n%s", err, v.Explain(signed))
+			}
+			other, err := settings.MakeKey()
+			if err != nil || other == key {
+				t.Errorf("the next key is the same one: %v", err)
+			}
+		})
+	}
+	for name, key := range map[string]Secret{
+		"no PEM": "secret", "a public key": Secret(pem.EncodeToMemory(&pem.Block{Type: pemPublic, Bytes: []byte("x")})), "nothing": "",
+	} {
+		if _, err := (Settings{Scheme: SchemeRSA, Headers: []string{"X-Signature"}}).NewSender(key); err == nil {
+			t.Errorf("%s does for a private key", name)
+		}
+	}
+}

@@ -57,7 +57,7 @@ func (s *service) copies(t *testing.T, path string, body []byte, n int) []*calln
 
 func TestAThousandCopiesMakeOneRevisionAlsoOverRestarts(t *testing.T) {
 	const copies, restarts = 1000, 3
-	body, err := os.ReadFile(adapters + "/synthflow/testdata/a00_anunzi_page_2024_03.json")
+	body, err := os.ReadFile(folders + "/synthflow/testdata/a00_anunzi_page_2024_03.json")
 	if err != nil {
 		t.Fatal(err)
 	}

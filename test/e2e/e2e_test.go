@@ -13,7 +13,7 @@ import (
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
 )
 
-const adapters = "../../adapters"
+const folders = "../../adapters"
 
 // sample is a body of a provider's documentation page, and the door it goes to.
 type sample struct {
@@ -25,7 +25,7 @@ type sample struct {
 // samples finds the fixtures that stand for whole documentation pages.
 func samples(t *testing.T) []sample {
 	t.Helper()
-	files, err := filepath.Glob(adapters + "/*/testdata/*_page*.json")
+	files, err := filepath.Glob(folders + "/*/testdata/*_page*.json")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,7 @@ func library(t *testing.T) (s *service, outcomes map[string]*callnormv1.CallOutc
 	s = serve(t, "--data-dir", t.TempDir())
 	list := samples(t)
 	for _, pattern := range []string{"v07_one_call_*.json", "v14_do_not_call_*.json"} {
-		files, err := filepath.Glob(filepath.Join(adapters, "voxia", "testdata", pattern))
+		files, err := filepath.Glob(filepath.Join(folders, "voxia", "testdata", pattern))
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: %v", pattern, err)
 		}

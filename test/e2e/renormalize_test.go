@@ -21,7 +21,7 @@ func worse(t *testing.T) string {
 			"	var body payload\n", "	if strings.Contains(string(d.Body), \"too-new\") {\n\t\treturn adapters.Result{}, stranger(\"\")\n\t}\n	var body payload\n",
 		},
 	} {
-		file, err := filepath.Abs(filepath.Join(adapters, "synthflow", name))
+		file, err := filepath.Abs(filepath.Join(folders, "synthflow", name))
 		if err != nil {
 			t.Fatal(err)
 		}

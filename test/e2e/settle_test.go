@@ -15,7 +15,7 @@ func TestACallSettlesOverARestart(t *testing.T) {
   - {name: voxia, adapter: voxia, unverified: true, settle_after: 1s}
   - {name: marker, adapter: synthflow, unverified: true}
 `)
-	body, err := os.ReadFile(filepath.Join(adapters, "voxia", "testdata", "v07_one_call_3_hang_up.json"))
+	body, err := os.ReadFile(filepath.Join(folders, "voxia", "testdata", "v07_one_call_3_hang_up.json"))
 	if err != nil {
 		t.Fatal(err)
 	}

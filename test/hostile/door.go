@@ -1,13 +1,8 @@
 package main
 
 import (
-	"crypto"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/pem"
 	"fmt"
 	mathrand "math/rand/v2"
 	"net/http"
@@ -15,16 +10,8 @@ import (
 	"time"
 
 	"github.com/callnorm/callnorm/adapters"
-	"github.com/callnorm/callnorm/adapters/curiousthing"
-	"github.com/callnorm/callnorm/adapters/synthflow"
-	"github.com/callnorm/callnorm/adapters/voxia"
 	"github.com/callnorm/callnorm/internal/signature"
 )
-
-// formats maps the folders of the adapters to them. A folder with fixtures that is not here stops the tool.
-var formats = map[string]adapters.Adapter{
-	"synthflow": synthflow.New(), "voxia": voxia.New(), "curiousthing": curiousthing.New(),
-}
 
 // door is a source of the configuration, with what its honest senders hold.
 type door struct {
@@ -32,30 +19,22 @@ type door struct {
 	settings      signature.Settings
 	scheme        string // as the configuration names it
 	secret        string // as it stands in the file of the secret, or of the public key
-	honest        signer
-	stranger      signer // has the right scheme and the wrong secret
+	honest        *signature.Sender
+	stranger      *signature.Sender // has the right scheme and the wrong secret
 }
-
-// signer signs requests as one sender does.
-type signer struct {
-	verifier *signature.Verifier
-	private  crypto.Signer // for schemes with public keys
-}
-
-// bits of the RSA keys that stand for the providers' own.
-const bits = 2048
 
 // bodyHeader is where the sources that sign the body have their signature.
 const bodyHeader = "X-Signature"
 
-// newDoors returns two doors for each adapter: one in the provider's own scheme, or with a bearer token where none is known, and
-// one that signs the body, through which everything can be sent that a provider's scheme cannot sign.
-func newDoors(seed uint64) (map[string][2]*door, error) {
+// newDoors returns two doors for each adapter: one in the provider's own scheme, or with a bearer token where none is known or the
+// address is signed, which this tool does not do; and one that signs the body, through which everything can be sent that a
+// provider's scheme cannot sign.
+func newDoors(set *adapters.Set, seed uint64) (map[string][2]*door, error) {
 	doors := make(map[string][2]*door)
-	for folder, adapter := range formats {
+	for _, adapter := range set.All() {
 		own := signature.Settings{Scheme: signature.SchemeBearer}
 		scheme := string(own.Scheme)
-		if signed, ok := adapter.(adapters.Signed); ok {
+		if signed, ok := adapter.(adapters.Signed); ok && signed.Signature().Scheme != signature.SchemeTwilio {
 			own, scheme = signed.Signature(), "provider"
 		}
 		body := signature.Settings{Scheme: signature.SchemeHMAC, Headers: []string{bodyHeader}}
@@ -67,7 +46,7 @@ func newDoors(seed uint64) (map[string][2]*door, error) {
 		if err != nil {
 			return nil, err
 		}
-		doors[folder] = [2]*door{first, second}
+		doors[adapter.Name()] = [2]*door{first, second}
 	}
 	return doors, nil
 }
@@ -76,43 +55,31 @@ func newDoor(name, adapter, scheme string, settings signature.Settings, seed uin
 	settings = settings.WithDefaults()
 	d := &door{name: name, adapter: adapter, settings: settings, scheme: scheme}
 	var err error
-	if d.honest, d.secret, err = newSigner(settings, fmt.Sprintf("honest %s %d", name, seed)); err != nil {
+	if d.honest, err = newSender(settings, fmt.Sprintf("honest %s %d", name, seed)); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	if d.stranger, _, err = newSigner(settings, fmt.Sprintf("stranger %s %d", name, seed)); err != nil {
+	if d.stranger, err = newSender(settings, fmt.Sprintf("stranger %s %d", name, seed)); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
+	d.secret = string(d.honest.Trusted())
 	return d, nil
 }
 
-// newSigner makes a secret out of a text, so that a run can be repeated, or an RSA key, which nothing makes from a seed.
-func newSigner(settings signature.Settings, text string) (s signer, secret string, err error) {
-	secret = hex.EncodeToString([]byte(text))
-	if settings.Scheme == signature.SchemeRSA {
-		key, err := rsa.GenerateKey(rand.Reader, bits)
-		if err != nil {
-			return s, "", err
-		}
-		public, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
-		if err != nil {
-			return s, "", err
-		}
-		s.private = key
-		secret = string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public}))
+// newSender makes a secret out of a text, so that a run can be repeated, or a private key, which nothing makes from a seed.
+func newSender(settings signature.Settings, text string) (*signature.Sender, error) {
+	if sender, err := settings.NewSender(signature.Secret(hex.EncodeToString([]byte(text)))); err == nil {
+		return sender, nil
 	}
-	s.verifier, err = signature.New(settings, []signature.Secret{signature.Secret(secret)})
-	return s, secret, err
+	key, err := settings.MakeKey()
+	if err != nil {
+		return nil, err
+	}
+	return settings.NewSender(key)
 }
 
 // sign returns the header that proves a body, or an error when the scheme cannot sign it.
-func (s signer) sign(body []byte) (http.Header, error) {
-	request := signature.Request{Method: http.MethodPost, Body: body, Time: time.Now()}
-	var err error
-	if s.private != nil {
-		request, err = s.verifier.SignWith(request, s.private)
-	} else {
-		request, err = s.verifier.Sign(request)
-	}
+func sign(sender *signature.Sender, body []byte) (http.Header, error) {
+	request, err := sender.Sign(signature.Request{Method: http.MethodPost, Body: body, Time: time.Now()})
 	return request.Header, err
 }
 
@@ -121,7 +88,7 @@ func (s signer) sign(body []byte) (http.Header, error) {
 func (d *door) forge(r *mathrand.Rand, body []byte) http.Header {
 	names := d.settings.Headers
 	name := names[r.IntN(len(names))]
-	header, err := d.honest.sign(body)
+	header, err := sign(d.honest, body)
 	good := ""
 	if err == nil {
 		good = header.Get(names[0])
@@ -130,7 +97,7 @@ func (d *door) forge(r *mathrand.Rand, body []byte) http.Header {
 	case kind == 0:
 		return http.Header{}
 	case kind == 1:
-		if header, err := d.stranger.sign(body); err == nil {
+		if header, err := sign(d.stranger, body); err == nil {
 			return header
 		}
 	case kind == 2 && good != "":

@@ -3,13 +3,14 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/callnorm/callnorm/adapters"
 )
 
 // generator makes hostile requests. What it makes depends on the seed and the number of the request alone, so that many senders
@@ -31,24 +32,15 @@ type shot struct {
 	made   string // of what, for a person
 }
 
-func newGenerator(root string, doors map[string][2]*door, seed uint64) (*generator, error) {
+func newGenerator(set *adapters.Set, doors map[string][2]*door, seed uint64) (*generator, error) {
 	g := &generator{seed: seed, doors: doors}
 	var err error
-	if g.fixtures, err = readFixtures(root); err != nil {
+	if g.fixtures, err = readFixtures(set); err != nil {
 		return nil, err
 	}
-	folders := make(map[string]bool)
 	for _, f := range g.fixtures {
-		if folders[f.folder] = true; doors[f.folder][0] == nil {
-			return nil, fmt.Errorf("%s has fixtures, and this tool knows of no such adapter: add it to formats", f.folder)
-		}
 		for _, found := range names.FindAllSubmatch(f.body, -1) {
 			g.names = append(g.names, string(found[1]))
-		}
-	}
-	for folder := range doors {
-		if !folders[folder] {
-			return nil, fmt.Errorf("%s has no fixtures", folder)
 		}
 	}
 	slices.Sort(g.names)
@@ -193,7 +185,7 @@ func unzips(wire, content []byte) bool {
 
 // prove chooses the door and signs, or forges.
 func (g *generator) prove(r *rand.Rand, f *fixture, content []byte, s *shot) {
-	pair := g.doors[f.folder]
+	pair := g.doors[f.adapter]
 	s.door = pair[r.IntN(len(pair))]
 	forged := one(r, everyForged)
 	var header http.Header
@@ -205,9 +197,9 @@ func (g *generator) prove(r *rand.Rand, f *fixture, content []byte, s *shot) {
 		s.made += ", forged"
 	} else {
 		var err error
-		if header, err = s.door.honest.sign(content); err != nil { // such as a body without the id that is signed
+		if header, err = sign(s.door.honest, content); err != nil { // such as a body without the id that is signed
 			s.door = pair[1]
-			if header, err = s.door.honest.sign(content); err != nil {
+			if header, err = sign(s.door.honest, content); err != nil {
 				panic(err) // every body can be signed there
 			}
 		}

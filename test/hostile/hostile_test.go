@@ -8,33 +8,42 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/callnorm/callnorm/adapters"
+	"github.com/callnorm/callnorm/adapters/catalog"
+	"github.com/callnorm/callnorm/adapters/scenario"
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
 	"github.com/callnorm/callnorm/internal/signature"
 	"github.com/google/go-cmp/cmp"
 )
-
-const root = "../../adapters"
 
 // some is how many requests show what the generator makes.
 const some = 1_000
 
 func generate(t *testing.T, doors map[string][2]*door, seed uint64) *generator {
 	t.Helper()
-	g, err := newGenerator(root, doors, seed)
+	g, err := newGenerator(formats(t), doors, seed)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return g
 }
 
+func formats(t *testing.T) *adapters.Set {
+	t.Helper()
+	set, err := catalog.Set()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
 func openDoors(t *testing.T) map[string][2]*door {
 	t.Helper()
-	doors, err := newDoors(1)
+	doors, err := newDoors(formats(t), 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,17 +79,15 @@ func TestTheSameSeedMakesTheSameRequests(t *testing.T) {
 }
 
 func TestEveryFixtureIsSent(t *testing.T) {
-	files, err := filepath.Glob(root + "/*/testdata/*.golden")
-	if err != nil {
-		t.Fatal(err)
-	}
-	refused, err := filepath.Glob(root + "/*/testdata/*.error")
-	if err != nil {
-		t.Fatal(err)
-	}
 	missing := make(map[string]bool)
-	for _, file := range slices.Concat(files, refused) {
-		missing[filepath.Base(filepath.Dir(filepath.Dir(file)))+"/"+strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))] = true
+	for _, adapter := range formats(t).All() {
+		scenarios, err := scenario.Of(adapter)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, one := range scenarios {
+			missing[adapter.Name()+"/"+one.Name] = true
+		}
 	}
 	if len(missing) < 200 {
 		t.Errorf("only %d fixtures were found", len(missing))
@@ -96,7 +103,7 @@ func TestEveryFixtureIsSent(t *testing.T) {
 	if len(missing) > 0 {
 		t.Errorf("never sent: %v", slices.Sorted(maps.Keys(missing)))
 	}
-	if len(sources) != 2*len(formats) {
+	if len(sources) != 2*len(formats(t).All()) {
 		t.Errorf("sources: %v", sources)
 	}
 }
@@ -125,7 +132,17 @@ func TestEveryMutationAndAnswerOccurs(t *testing.T) {
 
 // TestRequestsAreSignedAsTheyAreWanted asks the verifiers themselves.
 func TestRequestsAreSignedAsTheyAreWanted(t *testing.T) {
-	g := generate(t, openDoors(t), 1)
+	verifiers := make(map[*door]*signature.Verifier)
+	doors := openDoors(t)
+	for _, pair := range doors {
+		for _, d := range pair {
+			var err error
+			if verifiers[d], err = signature.New(d.settings, []signature.Secret{signature.Secret(d.secret)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	g := generate(t, doors, 1)
 	for n := range some {
 		s := g.shot(n)
 		if s.want != http.StatusOK && s.want != http.StatusUnauthorized {
@@ -141,7 +158,7 @@ func TestRequestsAreSignedAsTheyAreWanted(t *testing.T) {
 				t.Fatalf("request %d (%s): %v", n, s.made, err)
 			}
 		}
-		_, err := s.door.honest.verifier.Verify(signature.Request{Method: http.MethodPost, Header: s.header, Body: content})
+		_, err := verifiers[s.door].Verify(signature.Request{Method: http.MethodPost, Header: s.header, Body: content})
 		if (err == nil) != (s.want == http.StatusOK) {
 			t.Errorf("request %d (%s): %v, and %d is wanted", n, s.made, err, s.want)
 		}

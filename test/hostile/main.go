@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/callnorm/callnorm/adapters/catalog"
 	"github.com/callnorm/callnorm/test/internal/process"
 	"github.com/callnorm/callnorm/test/internal/report"
 )
@@ -29,10 +30,9 @@ const (
 
 // options are what a run is asked for. A mode whose number is 0 does not run.
 type options struct {
-	binary   string
-	fixtures string
-	within   time.Duration
-	seed     uint64
+	binary string
+	within time.Duration
+	seed   uint64
 
 	bodies  int
 	senders int
@@ -59,7 +59,6 @@ func run(ctx context.Context, args []string, out, progress io.Writer) int {
 	flags := flag.NewFlagSet("hostile", flag.ContinueOnError)
 	flags.SetOutput(progress)
 	flags.StringVar(&o.binary, "binary", "bin/callnorm", "the binary to attack")
-	flags.StringVar(&o.fixtures, "fixtures", "adapters", "the folder of the adapters, whose testdata is what bodies are made of")
 	flags.DurationVar(&o.within, "within", 30*time.Minute, "how long all of it may take")
 	flags.Uint64Var(&o.seed, "seed", 1, "the same seed makes the same bodies")
 	flags.IntVar(&o.bodies, "bodies", 0, "send that many mutated bodies over all adapters, and count them in the store")
@@ -96,11 +95,15 @@ var errNothing = errors.New("nothing to do: ask for -bodies, -slow, -bomb or -co
 
 // attack runs the modes one after the other, each on a service of its own, and prints what each measured.
 func (o *options) attack(ctx context.Context, out, progress io.Writer) (kept bool, err error) {
-	doors, err := newDoors(o.seed)
+	set, err := catalog.Set()
 	if err != nil {
 		return false, err
 	}
-	g, err := newGenerator(o.fixtures, doors, o.seed)
+	doors, err := newDoors(set, o.seed)
+	if err != nil {
+		return false, err
+	}
+	g, err := newGenerator(set, doors, o.seed)
 	if err != nil {
 		return false, err
 	}

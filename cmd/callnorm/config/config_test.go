@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"flag"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,6 +22,7 @@ func (f fake) Name() string                                           { return f
 func (fake) Version() string                                          { return "1" }
 func (f fake) Providers() []string                                    { return f.providers }
 func (fake) Example() string                                          { return "{}" }
+func (fake) Scenarios() fs.FS                                         { return nil }
 func (fake) Normalize(adapters.Delivery) (r adapters.Result, _ error) { return r, nil }
 
 // signing is an adapter that knows how its provider signs.

@@ -13,9 +13,7 @@ import (
 	"testing"
 
 	"github.com/callnorm/callnorm/adapters"
-	"github.com/callnorm/callnorm/adapters/curiousthing"
-	"github.com/callnorm/callnorm/adapters/synthflow"
-	"github.com/callnorm/callnorm/adapters/voxia"
+	"github.com/callnorm/callnorm/adapters/catalog"
 	"github.com/callnorm/callnorm/internal/intake"
 	"github.com/callnorm/callnorm/internal/rejection"
 	"github.com/callnorm/callnorm/internal/signature"
@@ -306,7 +304,7 @@ func TestGuardedFiles(t *testing.T) {
 
 // TestExample reads the example as a user would who followed its comments.
 func TestExample(t *testing.T) {
-	set, err := adapters.NewSet(synthflow.New(), voxia.New(), curiousthing.New())
+	set, err := catalog.Set()
 	if err != nil {
 		t.Fatal(err)
 	}

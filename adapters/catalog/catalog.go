@@ -1,4 +1,5 @@
-package main
+// Package catalog lists the adapters. Nothing else in the repository knows which there are.
+package catalog
 
 import (
 	"github.com/callnorm/callnorm/adapters"
@@ -7,8 +8,8 @@ import (
 	"github.com/callnorm/callnorm/adapters/voxia"
 )
 
-// registered lists the adapters. Nothing else in the repository knows which there are.
-func registered() (*adapters.Set, error) {
+// Set returns the set of all adapters.
+func Set() (*adapters.Set, error) {
 	return adapters.NewSet(
 		synthflow.New(),
 		voxia.New(),
