@@ -40,12 +40,13 @@ lint: protoimports ## Check the code and the contract
 		echo "buf breaking, against $$tag" && $(BUF) breaking --against .build/released
 
 .PHONY: generate
-generate: protoimports ## Generate gen/ from proto/
+generate: protoimports ## Generate gen/ from proto/, and docs/coverage/ from the adapters
 	$(BUF) generate
+	go test -count 1 ./adapters/catalog -update
 
 .PHONY: checkgenerate
-checkgenerate: generate ## Fail when gen/ is not what proto/ says
-	@changed=$$(git status --porcelain -- gen); test -z "$$changed" || { echo "gen/ differs from proto/; run make generate and commit:"; echo "$$changed"; exit 1; }
+checkgenerate: generate ## Fail when gen/ is not what proto/ says, or docs/coverage/ not what the adapters do
+	@changed=$$(git status --porcelain -- gen docs/coverage); test -z "$$changed" || { echo "what is generated is out of date; run make generate and commit:"; echo "$$changed"; exit 1; }
 
 # The files that our contract imports, printed from the descriptors of our dependencies: no registry is needed.
 .PHONY: protoimports

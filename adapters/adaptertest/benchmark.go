@@ -3,11 +3,13 @@ package adaptertest
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/callnorm/callnorm/adapters"
+	"github.com/callnorm/callnorm/adapters/scenario"
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
@@ -90,4 +92,69 @@ func numbers(m protoreflect.Message) []string {
 		return true
 	})
 	return list
+}
+
+// Compare measures an adapter beside another one, by turns, with the bodies that their providers' documentation shows: the time and
+// the allocations for a kilobyte of them, telephone numbers apart, and the ratios to the other's.
+func Compare(b *testing.B, adapter, other adapters.Adapter) {
+	b.Helper()
+	own, others := newSamples(b, adapter), newSamples(b, other)
+	var mine, theirs time.Duration
+	n := 0
+	for b.Loop() {
+		start := b.Elapsed()
+		own.normalize()
+		between := b.Elapsed()
+		others.normalize()
+		mine += between - start
+		theirs += b.Elapsed() - between
+		n++
+	}
+	perKB, othersPerKB := float64(mine)/float64(n)/own.kilobytes, float64(theirs)/float64(n)/others.kilobytes
+	allocs, othersAllocs := testing.AllocsPerRun(1, own.normalize)/own.kilobytes, testing.AllocsPerRun(1, others.normalize)/others.kilobytes
+	b.ReportMetric(0, "ns/op") // of both together; it says nothing
+	b.ReportMetric(perKB, "ns/KB")
+	b.ReportMetric(allocs, "allocs/KB")
+	b.ReportMetric(perKB/othersPerKB, "time-of-"+other.Name())
+	b.ReportMetric(allocs/othersAllocs, "allocs-of-"+other.Name())
+}
+
+// samples are the bodies of an adapter that a turn consists of.
+type samples struct {
+	adapter    adapters.Adapter
+	deliveries []adapters.Delivery
+	kilobytes  float64
+}
+
+// turnSize is about how many bytes a turn goes through, so that adapters with small bodies have as long turns as others.
+const turnSize = 256 << 10
+
+func newSamples(b *testing.B, adapter adapters.Adapter) samples {
+	b.Helper()
+	cases, err := scenario.Of(adapter)
+	if err != nil {
+		b.Fatal(err)
+	}
+	s := samples{adapter: adapter}
+	size := 0
+	for _, c := range cases {
+		result, err := adapters.Normalize(adapter, c.Delivery)
+		if err == nil && len(result.Outcomes) > 0 && strings.Contains(c.Name, "_page") {
+			s.deliveries = append(s.deliveries, withoutNumbers(b, adapter, c.Delivery))
+			size += len(c.Delivery.Body) + len(c.Delivery.Query)
+		}
+	}
+	if size == 0 {
+		b.Fatalf("%s has no case with _page in its name", adapter.Name())
+	}
+	rounds := max(1, turnSize/size)
+	s.deliveries = slices.Repeat(s.deliveries, rounds)
+	s.kilobytes = float64(size*rounds) / 1e3
+	return s
+}
+
+func (s samples) normalize() {
+	for _, d := range s.deliveries {
+		_, _ = adapters.Normalize(s.adapter, d)
+	}
 }
