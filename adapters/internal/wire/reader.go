@@ -31,7 +31,7 @@ type Reader struct {
 	// What is used again for the next payload.
 	src   bytes.Buffer
 	dec   *jsontext.Decoder
-	names [1 << namesBits]string // of members, and other words that repeat
+	names [1 << namesBits]string // of members, paths, and other words that repeat
 	plain []byte                 // what unquote works in
 }
 
@@ -170,7 +170,10 @@ func kindOf(value jsontext.Value) jsontext.Kind {
 }
 
 // Path returns the path of the value: names joined by dots, list places in brackets.
-func (r *Reader) Path() string { return pathText(r.path) }
+func (r *Reader) Path() string {
+	var short [128]byte
+	return r.intern(appendPath(short[:0], r.path)) // the next payload has the same paths
+}
 
 // Members yields the names of an object's members; within the loop, the reader stands before the member's value. What the
 // loop does not read is kept as unmapped. A value that is no object yields nothing; it is kept, too, unless it is null.
@@ -328,21 +331,25 @@ func (r *Reader) keepOdd(v jsontext.Value, what string) {
 
 // name returns a text that is likely to come again, such as the name of a member.
 func (r *Reader) name(quoted []byte) string {
-	raw := quoted[1 : len(quoted)-1]
-	n := len(raw)
-	if bytes.IndexByte(raw, '\\') >= 0 {
+	if bytes.IndexByte(quoted, '\\') >= 0 {
 		return r.unquote(quoted)
 	}
+	return r.intern(quoted[1 : len(quoted)-1])
+}
+
+// intern returns a text that is likely to come again.
+func (r *Reader) intern(text []byte) string {
+	n := len(text)
 	if n == 0 || n > maxName {
-		return string(raw)
+		return string(text)
 	}
-	hash := uint64(n) + uint64(raw[0])<<8 + uint64(raw[n/2])<<16 + uint64(raw[n-1])<<24
+	hash := uint64(n) + uint64(text[0])<<8 + uint64(text[n/2])<<16 + uint64(text[n-1])<<24
 	if n >= 8 {
-		hash += binary.LittleEndian.Uint64(raw) ^ binary.LittleEndian.Uint64(raw[n-8:])>>3
+		hash += binary.LittleEndian.Uint64(text) ^ binary.LittleEndian.Uint64(text[n-8:])>>3
 	}
 	known := &r.names[hash*0x9E3779B97F4A7C15>>(64-namesBits)]
-	if *known != string(raw) {
-		*known = string(raw)
+	if *known != string(text) {
+		*known = string(text)
 	}
 	return *known
 }
@@ -360,9 +367,9 @@ func (r *Reader) unquote(quoted []byte) string {
 	return string(r.plain)
 }
 
-func pathText(path []segment) string {
-	var short [128]byte
-	text := short[:0]
+func pathText(path []segment) string { return string(appendPath(nil, path)) }
+
+func appendPath(text []byte, path []segment) []byte {
 	for _, s := range path {
 		switch {
 		case s.index >= 0:
@@ -380,7 +387,7 @@ func pathText(path []segment) string {
 			text = append(text, ']')
 		}
 	}
-	return string(text)
+	return text
 }
 
 func plainName(name string) bool {

@@ -3,6 +3,8 @@ package words
 
 import (
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/callnorm/callnorm/adapters/internal/wire"
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
@@ -58,6 +60,17 @@ func Plain(word string) string {
 	if plain {
 		return word
 	}
-	fields := strings.FieldsFunc(strings.ToLower(word), func(c rune) bool { return c == ' ' || c == '-' || c == '_' })
-	return strings.Join(fields, "_")
+	var short [64]byte
+	text, gap := short[:0], false
+	for _, c := range word {
+		if c == ' ' || c == '-' || c == '_' {
+			gap = len(text) > 0
+			continue
+		}
+		if gap {
+			text, gap = append(text, '_'), false
+		}
+		text = utf8.AppendRune(text, unicode.ToLower(c))
+	}
+	return string(text)
 }
