@@ -78,7 +78,7 @@ func (*Adapter) Normalize(d adapters.Delivery) (adapters.Result, error) {
 
 // add reads one item. An item that cannot be read does not touch the others.
 func add(result *adapters.Result, r *wire.Reader, place int, pathEvent string) {
-	it := item{path: r.Path(), notes: r.Fresh(), fields: make(map[string]field)}
+	it := &item{path: r.Path(), notes: r.Fresh(), parts: &parts{}}
 	if r.Kind() != '{' {
 		r.Skip()
 		result.Faults = append(result.Faults, it.unexpected("an event is an object; this item is none").ItemFault(place))
@@ -121,13 +121,14 @@ type event struct {
 // tell finds out what kind of event the item is. The envelope's word goes before the path's, which somebody configured, and
 // members that belong to one kind only go before either.
 func (it *item) tell(pathEvent string) (event, *adapters.Error) {
-	named := event{kind: events[squash(it.eventType)], raw: it.eventType, mapping: callnormv1.Mapping_MAPPING_EXACT}
-	byPath := events[squash(pathEvent)]
-	wordPath := it.at("eventType")
+	word, pathWord := squash(it.eventType.text), squash(pathEvent)
+	named := event{kind: events[word], raw: it.eventType.text, mapping: callnormv1.Mapping_MAPPING_EXACT}
+	byPath := events[pathWord]
+	wordPath := it.eventType.path
 	switch {
-	case squash(it.eventType) == "":
+	case word == "":
 		named.kind, named.raw, wordPath = byPath, pathEvent, ""
-		if byPath == 0 && squash(pathEvent) != "" {
+		if byPath == 0 && pathWord != "" {
 			it.notes.Warn(callnormv1.WarningKind_WARNING_KIND_UNKNOWN_WORD, "", "the event that the webhook's path names is not known to this version")
 		}
 	case named.kind == 0:
@@ -139,7 +140,7 @@ func (it *item) tell(pathEvent string) (event, *adapters.Error) {
 	}
 	shape := it.shape()
 	switch {
-	case len(it.fields) == 0:
+	case it.count == 0:
 		return event{}, it.unexpected("the item has no member of a documented event")
 	case named.kind == 0 && shape == 0:
 		return event{}, &adapters.Error{
@@ -152,25 +153,27 @@ func (it *item) tell(pathEvent string) (event, *adapters.Error) {
 		return named, nil
 	default:
 		it.notes.Warn(callnormv1.WarningKind_WARNING_KIND_CONTRADICTION, wordPath, "the members are those of another event than the one named; they count")
-		return event{kind: shape, raw: it.eventType, mapping: callnormv1.Mapping_MAPPING_HEURISTIC}, nil
+		return event{kind: shape, raw: it.eventType.text, mapping: callnormv1.Mapping_MAPPING_HEURISTIC}, nil
 	}
 }
 
 // shape tells the kind of event from the members alone, if they fit exactly one. SMSSent and SMSReceived have the same.
 func (it *item) shape() callnormv1.EventKind {
 	shape := callnormv1.EventKind_EVENT_KIND_UNSPECIFIED
-	for kind, fits := range map[callnormv1.EventKind]bool{
-		callnormv1.EventKind_EVENT_KIND_CALL_REPORTED: it.has("sessionId") || it.has("callResultId") ||
-			it.has("flow") || it.has("startedTime"),
-		callnormv1.EventKind_EVENT_KIND_CALL_ATTEMPTED:    it.has("status") && it.has("time"),
-		callnormv1.EventKind_EVENT_KIND_CALL_RECEIVED:     it.has("type"),
-		callnormv1.EventKind_EVENT_KIND_MESSAGE_EXCHANGED: it.has("message") && (it.has("from") || it.has("to")),
+	for _, of := range []struct {
+		kind callnormv1.EventKind
+		fits bool
+	}{
+		{callnormv1.EventKind_EVENT_KIND_CALL_REPORTED, it.has("sessionId") || it.has("callResultId") || it.has("flow") || it.has("startedTime")},
+		{callnormv1.EventKind_EVENT_KIND_CALL_ATTEMPTED, it.has("status") && it.has("time")},
+		{callnormv1.EventKind_EVENT_KIND_CALL_RECEIVED, it.has("type")},
+		{callnormv1.EventKind_EVENT_KIND_MESSAGE_EXCHANGED, it.has("message") && (it.has("from") || it.has("to"))},
 	} {
 		switch {
-		case fits && shape != 0:
+		case of.fits && shape != 0:
 			return callnormv1.EventKind_EVENT_KIND_UNSPECIFIED
-		case fits:
-			shape = kind
+		case of.fits:
+			shape = of.kind
 		}
 	}
 	return shape

@@ -86,23 +86,23 @@ var remarks = words.Table[remarkMeaning]{
 
 // outcome says what an item amounts to.
 func (it *item) outcome(told event) adapters.Outcome {
-	o := &callnormv1.CallOutcome{
-		Event: told.kind, EventRaw: told.raw, EventMapping: told.mapping, EventTime: it.createdAt,
-		// An attempt or an arrival is never the last word on a call.
-		Completeness: callnormv1.Completeness_COMPLETENESS_PARTIAL,
-		StartTime:    it.started,
-		Provenance:   it.notes.Provenance(),
-	}
+	o := &it.call
+	o.Event, o.EventRaw, o.EventMapping, o.EventTime = told.kind, told.raw, told.mapping, it.createdAt
+	o.Completeness = callnormv1.Completeness_COMPLETENESS_PARTIAL // an attempt or an arrival is never the last word on a call
+	o.StartTime = it.started
+	o.Provenance = it.notes.Provenance()
 	out := adapters.Outcome{Family: adapters.FamilyCall, Call: o}
 	number := phone.ParseInternational(it.text("phone"))
 	if name := it.text("name"); name != "" || number != nil {
-		o.Contact = &callnormv1.Contact{DisplayName: name}
+		o.Contact = &it.contact
+		it.contact.DisplayName = name
 		if number != nil {
-			o.Contact.Phones = []*callnormv1.PhoneNumber{number}
+			o.Contact.Phones = append(it.phones[:0], number)
 		}
 	}
 	if step := it.text("lastStepName"); step != "" {
-		o.Agent = &callnormv1.Agent{NodePath: []string{step}} // where the path ended; its other steps are not told
+		o.Agent = &it.agent
+		it.agent.NodePath = append(it.steps[:0], step) // where the path ended; its other steps are not told
 	}
 	out.CallID = it.setIDs(o)
 	it.setAnswers(o)
@@ -113,22 +113,24 @@ func (it *item) outcome(told event) adapters.Outcome {
 		it.leave("type", "time", "note", "from", "to", "message")
 	case callnormv1.EventKind_EVENT_KIND_CALL_ATTEMPTED:
 		out.Family = adapters.FamilyAttempt
-		status := it.fields["status"]
+		status := it.field("status")
 		o.StatusRaw = status.text
 		o.Status, o.StatusMapping = attempts.Find(it.notes, status.path, status.text)
 		o.Direction, o.DirectionMapping = callnormv1.Direction_DIRECTION_OUTBOUND, callnormv1.Mapping_MAPPING_HEURISTIC
 		if number != nil {
-			o.Callee = &callnormv1.Endpoint{Phone: number}
+			o.Callee = &it.endpoint
+			it.endpoint.Phone = number
 		}
 		it.setStart(o)
 		setEnd(o, it.text("note")) // no wishes: nobody was reached who could have any
 		it.leave("type", "additionalInformation", "from", "to", "message")
 	case callnormv1.EventKind_EVENT_KIND_CALL_RECEIVED:
-		arrival := it.fields["type"]
+		arrival := it.field("type")
 		o.DirectionRaw = arrival.text
 		o.Direction, o.DirectionMapping = arrivals.Find(it.notes, arrival.path, arrival.text)
 		if number != nil {
-			o.Caller = &callnormv1.Endpoint{Phone: number} // by documentation a call that came in, whatever its type
+			o.Caller = &it.endpoint
+			it.endpoint.Phone = number // by documentation a call that came in, whatever its type
 		}
 		it.setStart(o)
 		it.leave("status", "note", "additionalInformation", "from", "to", "message")
@@ -148,19 +150,27 @@ func (it *item) outcome(told event) adapters.Outcome {
 //   - A bare attempt or arrival is known by its record of the campaign's list and its time. The record alone covers all attempts
 //     at it. Bare messages are not known by that: a record may be sent several at a time.
 func (it *item) setIDs(o *callnormv1.CallOutcome) string {
-	session, result, eventID := it.id(it.fields["sessionId"]), it.id(it.fields["callResultId"]), it.id(it.eventID)
-	correlation, campaign := it.id(it.fields["correlationId"]), it.id(it.fields["campaignId"])
+	session, result, eventID := it.id(it.field("sessionId")), it.id(it.field("callResultId")), it.id(it.eventID)
+	correlation, campaign := it.id(it.field("correlationId")), it.id(it.field("campaignId"))
 	if campaign != "" || correlation != "" {
-		o.Campaign = &callnormv1.Campaign{Id: campaign, RecordId: correlation}
+		o.Campaign = &it.campaign
+		it.campaign.Id, it.campaign.RecordId = campaign, correlation
 	}
 	o.ProviderCallId = session
 	if session == "" {
 		o.ProviderCallId, result = result, ""
 	}
-	o.ExternalIds = withID(o.GetExternalIds(), "curious-thing.call_result_id", result)
+	if result != "" {
+		o.ExternalIds = []*callnormv1.ExternalId{{System: "curious-thing.call_result_id", Id: result}}
+	}
 	// A record has several attempts, and an event is a notice.
-	o.RelatedIds = withID(o.GetRelatedIds(), "curious-thing.correlation_id", correlation)
-	o.RelatedIds = withID(o.GetRelatedIds(), "curious-thing.event_id", eventID)
+	o.RelatedIds = it.list[:0]
+	for i, id := range []struct{ system, text string }{{"curious-thing.correlation_id", correlation}, {"curious-thing.event_id", eventID}} {
+		if id.text != "" {
+			it.related[i].System, it.related[i].Id = id.system, id.text
+			o.RelatedIds = append(o.RelatedIds, &it.related[i])
+		}
+	}
 	switch at := it.text("time"); {
 	case o.GetProviderCallId() != "":
 		return o.GetProviderCallId()
@@ -178,7 +188,7 @@ func (it *item) setIDs(o *callnormv1.CallOutcome) string {
 func (it *item) setReport(o *callnormv1.CallOutcome) {
 	o.Completeness = callnormv1.Completeness_COMPLETENESS_FINAL
 	o.PresentParts = append([]callnormv1.Part{callnormv1.Part_PART_RESULT}, o.GetPresentParts()...)
-	status, remark := it.fields["status"], it.fields["additionalInformation"]
+	status, remark := it.field("status"), it.field("additionalInformation")
 	if status.text == "" && answersStatus(remark.text) {
 		status = remark
 	}
@@ -264,26 +274,35 @@ func setDisposition(o *callnormv1.CallOutcome, value callnormv1.ContactDispositi
 // setAnswers reads `flow`, in the order of asking, and `requests`. The flow holds the customer's words only, and no times.
 func (it *item) setAnswers(o *callnormv1.CallOutcome) {
 	if it.humanRequested {
-		wants(o).HumanRequested = &it.humanRequested // a wish; that somebody took over is not told
+		wants(o).HumanRequested = new(true) // a wish; that somebody took over is not told
 	}
-	var turns []*callnormv1.TranscriptTurn
+	made := make([]struct { // at once
+		asked callnormv1.ExtractedField
+		value callnormv1.Value
+		words callnormv1.Value_StringValue
+		turn  callnormv1.TranscriptTurn
+		place int32
+		found bool
+	}, len(it.answers))
+	turns := make([]*callnormv1.TranscriptTurn, 0, len(it.answers))
 	for i, a := range it.answers {
 		if a == (answer{}) {
 			continue
 		}
-		place, found := int32(i)+1, a.words != ""
-		asked := &callnormv1.ExtractedField{
-			Name: a.question, Question: a.question, ClassRaw: a.class, Order: &place, Source: "flow",
-		}
-		if found || a.class == "" {
-			asked.Collected = &found // a class alone may as well stand for no answer
+		m := &made[i]
+		m.place, m.found = int32(i)+1, a.words != ""
+		asked := &m.asked
+		asked.Name, asked.Question, asked.ClassRaw, asked.Order, asked.Source = a.question, a.question, a.class, &m.place, "flow"
+		if m.found || a.class == "" {
+			asked.Collected = &m.found // a class alone may as well stand for no answer
 		}
 		o.ExtractedFields = append(o.ExtractedFields, asked)
-		if found {
-			asked.Value = &callnormv1.Value{Kind: &callnormv1.Value_StringValue{StringValue: a.words}}
-			turns = append(turns, &callnormv1.TranscriptTurn{
-				Role: callnormv1.ParticipantRole_PARTICIPANT_ROLE_CUSTOMER, Text: a.words, Prompt: a.question,
-			})
+		if m.found {
+			m.words.StringValue = a.words
+			m.value.Kind = &m.words
+			asked.Value = &m.value
+			m.turn.Role, m.turn.Text, m.turn.Prompt = callnormv1.ParticipantRole_PARTICIPANT_ROLE_CUSTOMER, a.words, a.question
+			turns = append(turns, &m.turn)
 		}
 	}
 	if len(turns) > 0 {
@@ -293,13 +312,6 @@ func (it *item) setAnswers(o *callnormv1.CallOutcome) {
 	if len(o.GetExtractedFields()) > 0 {
 		o.PresentParts = append(o.PresentParts, callnormv1.Part_PART_ANALYSIS)
 	}
-}
-
-func withID(list []*callnormv1.ExternalId, system, id string) []*callnormv1.ExternalId {
-	if id == "" {
-		return list
-	}
-	return append(list, &callnormv1.ExternalId{System: system, Id: id})
 }
 
 func wants(o *callnormv1.CallOutcome) *callnormv1.Disposition {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/callnorm/callnorm/adapters/internal/wire"
+	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
@@ -13,17 +14,32 @@ type item struct {
 	path      string
 	notes     *wire.Notes
 	eventID   field
-	eventType string
+	eventType field
 	createdAt *timestamppb.Timestamp
 	// fields holds the members of the event itself, whether they stand in an envelope's `data` or bare.
-	fields         map[string]field
+	fields         [18]field // there are no more names than that
+	count          int
 	started, time  *timestamppb.Timestamp
 	answers        []answer
 	humanRequested bool
+	*parts
+}
+
+// parts are of the outcome, made at once.
+type parts struct {
+	call     callnormv1.CallOutcome
+	contact  callnormv1.Contact
+	phones   [1]*callnormv1.PhoneNumber
+	campaign callnormv1.Campaign
+	agent    callnormv1.Agent
+	steps    [1]string // of the agent
+	endpoint callnormv1.Endpoint
+	related  [2]callnormv1.ExternalId
+	list     [2]*callnormv1.ExternalId
 }
 
 // field is a member, with its path. Lists have no text.
-type field struct{ text, path string }
+type field struct{ name, text, path string }
 
 // answer is one entry of `flow`: a question, the provider's class for the answer, and the customer's words.
 type answer struct{ question, class, words string }
@@ -32,9 +48,9 @@ func (it *item) read(r *wire.Reader) {
 	for name := range r.Members() {
 		switch name {
 		case "id":
-			it.eventID = field{text: r.Text(), path: r.Path()}
+			it.eventID = field{path: r.Path(), text: r.Text()}
 		case "eventType":
-			it.eventType = r.Text()
+			it.eventType = field{path: r.Path(), text: r.Word()}
 		case "createdAt":
 			it.createdAt = r.Time(false)
 		case "data":
@@ -52,11 +68,12 @@ func (it *item) member(r *wire.Reader, name string) {
 	if it.has(name) {
 		return
 	}
-	f := field{path: r.Path()}
+	f := field{name: name, path: r.Path()}
 	switch name {
-	case "correlationId", "sessionId", "callResultId", "campaignId", "name", "phone", "from", "to", "message",
-		"status", "type", "note", "additionalInformation", "lastStepName":
+	case "correlationId", "sessionId", "callResultId", "campaignId", "name", "phone", "from", "to", "message":
 		f.text = r.Text()
+	case "status", "type", "note", "additionalInformation", "lastStepName":
+		f.text = r.Word()
 	case "startedTime":
 		it.started = r.Time(false)
 	case "time":
@@ -70,7 +87,8 @@ func (it *item) member(r *wire.Reader, name string) {
 	default:
 		return
 	}
-	it.fields[name] = f
+	it.fields[it.count] = f
+	it.count++
 }
 
 func (it *item) readFlow(r *wire.Reader) {
@@ -79,9 +97,9 @@ func (it *item) readFlow(r *wire.Reader) {
 		for name := range r.Members() {
 			switch name {
 			case "questionName":
-				a.question = r.Text()
+				a.question = r.Word()
 			case "response":
-				a.class = r.Text()
+				a.class = r.Word()
 			case "transcript":
 				a.words = r.Text()
 			}
@@ -114,19 +132,20 @@ func (it *item) readRequest(r *wire.Reader) {
 }
 
 func (it *item) has(name string) bool {
-	_, ok := it.fields[name]
-	return ok
+	return it.field(name).name != ""
 }
 
-func (it *item) text(name string) string { return it.fields[name].text }
-
-// at returns the path of a member of the item.
-func (it *item) at(name string) string {
-	if it.path == "" {
-		return name
+// field returns a member. One that is not there has no text.
+func (it *item) field(name string) field {
+	for _, f := range it.fields[:it.count] {
+		if f.name == name {
+			return f
+		}
 	}
-	return it.path + "." + name
+	return field{}
 }
+
+func (it *item) text(name string) string { return it.field(name).text }
 
 // id returns the text of an id, unless a placeholder stands in its place.
 func (it *item) id(f field) string {
@@ -136,7 +155,7 @@ func (it *item) id(f field) string {
 // leave keeps members that mean nothing in this kind of event.
 func (it *item) leave(names ...string) {
 	for _, name := range names {
-		if f := it.fields[name]; f.text != "" {
+		if f := it.field(name); f.text != "" {
 			it.notes.UnmappedText(f.path, f.text)
 		}
 	}

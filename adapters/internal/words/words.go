@@ -36,11 +36,12 @@ func (t Table[M]) Find(notes *wire.Notes, path, word string) (M, callnormv1.Mapp
 
 // Known returns what a word means, if it is in the table.
 func (t Table[M]) Known(word string) (M, callnormv1.Mapping, bool) {
-	plain := Plain(word)
-	if meaning, ok := t.Documented[plain]; ok {
+	var short [64]byte
+	plain := appendPlain(short[:0], word)
+	if meaning, ok := t.Documented[string(plain)]; ok { // a map that is looked into like this needs no string
 		return meaning, callnormv1.Mapping_MAPPING_EXACT, true
 	}
-	if meaning, ok := t.Seen[plain]; ok {
+	if meaning, ok := t.Seen[string(plain)]; ok {
 		return meaning, callnormv1.Mapping_MAPPING_HEURISTIC, true
 	}
 	var nothing M
@@ -50,18 +51,15 @@ func (t Table[M]) Known(word string) (M, callnormv1.Mapping, bool) {
 // Plain returns a word in lower case with single underscores for blanks, hyphens and underscores: providers spell one word
 // in several ways (`no-answer`, `no_answer`, `No Answer`).
 func Plain(word string) string {
-	plain := true
-	for i := range len(word) {
-		if c := word[i]; c != '_' && (c < 'a' || c > 'z') && (c < '0' || c > '9') {
-			plain = false
-			break
-		}
-	}
-	if plain {
+	if isPlain(word) {
 		return word
 	}
 	var short [64]byte
-	text, gap := short[:0], false
+	return string(appendPlain(short[:0], word))
+}
+
+func appendPlain(text []byte, word string) []byte {
+	gap := false
 	for _, c := range word {
 		if c == ' ' || c == '-' || c == '_' {
 			gap = len(text) > 0
@@ -72,5 +70,17 @@ func Plain(word string) string {
 		}
 		text = utf8.AppendRune(text, unicode.ToLower(c))
 	}
-	return string(text)
+	return text
+}
+
+func isPlain(word string) bool {
+	before := byte('_')
+	for i := range len(word) {
+		c := word[i]
+		if c == '_' && before == '_' || c != '_' && (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+			return false
+		}
+		before = c
+	}
+	return before != '_' || word == ""
 }

@@ -12,7 +12,7 @@ func TestPlain(t *testing.T) {
 	for word, want := range map[string]string{
 		"no-answer": "no_answer", "no_answer": "no_answer", "No Answer": "no_answer", "NO--ANSWER": "no_answer", " busy ": "busy",
 		"hangup_on_voicemail": "hangup_on_voicemail", "Failed to start outbound call": "failed_to_start_outbound_call",
-		"": "", "-": "", "véto": "véto", "ÉTÉ": "été", "a.b": "a.b", "__a": "__a", "a__b": "a__b", "__A": "a",
+		"": "", "-": "", "véto": "véto", "ÉTÉ": "été", "a.b": "a.b", "__a": "a", "a__b": "a_b", "__A": "a", "a_": "a",
 	} {
 		if got := words.Plain(word); got != want {
 			t.Errorf("%q: got %q, want %q", word, got, want)
