@@ -30,9 +30,15 @@ type connection struct {
 // reconnect is soon: the server is near, and what it missed is waiting.
 var reconnect = backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second}
 
+// maxAnswer is more than a delivery with the largest body that a source may take.
+const maxAnswer = 80 << 20
+
 // dial connects lazily.
 func (c connection) dial() (*grpc.ClientConn, error) {
-	options := []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{Backoff: reconnect, MinConnectTimeout: time.Second})}
+	options := []grpc.DialOption{
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: reconnect, MinConnectTimeout: time.Second}),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxAnswer)),
+	}
 	secure := c.TLS || c.CAFile != "" || c.CertFile != ""
 	transport := insecure.NewCredentials()
 	if secure {

@@ -68,9 +68,10 @@ func (p *pieces) join(ctx context.Context) ([]byte, error) {
 		return nil, err
 	}
 	whole := make([]byte, 0, p.size)
-	for _, piece := range list {
+	for i, piece := range list {
 		whole = append(whole, piece...)
 		p.claim.shrink(int64(cap(piece)))
+		list[i] = nil
 	}
 	return whole, nil
 }

@@ -25,8 +25,9 @@ const (
 	DefaultDataDir  = "data"
 
 	defaultMaxBody size = 10 << 20
-	// highestMaxBody is what a message of the gRPC server can carry.
-	highestMaxBody size = 15 << 20
+	// highestMaxBody is for platforms that post recordings. What is larger than 15 MiB comes through the door alone, since a message
+	// of the gRPC server cannot carry it.
+	highestMaxBody size = 64 << 20
 )
 
 // Config is what the user set, resolved. It holds secrets, and prints none of them.

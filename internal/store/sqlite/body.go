@@ -19,6 +19,8 @@ const (
 const (
 	// smallBody is the size below which compressing saves nothing worth its time.
 	smallBody = 256
+	// largeBody is the size from which memory counts more than a good guess of what remains.
+	largeBody = 1 << 20
 	// maxBody bounds what a frame may claim to hold.
 	maxBody = 1 << 30
 )
@@ -46,7 +48,12 @@ func newPacker() (*packer, error) {
 // pack returns what is stored for a body. It is never nil, since nil would be NULL.
 func (p *packer) pack(body []byte) (encoding int64, packed []byte) {
 	if len(body) >= smallBody {
-		if packed := p.encoder.EncodeAll(body, make([]byte, 0, len(body)/2)); len(packed) < len(body) {
+		// What is large is audio in base64, of which three quarters remain: growing would make several copies.
+		room := len(body) / 2
+		if len(body) >= largeBody {
+			room = len(body) / 8 * 7
+		}
+		if packed := p.encoder.EncodeAll(body, make([]byte, 0, room)); len(packed) < len(body) {
 			return zstandard, packed
 		}
 	}
