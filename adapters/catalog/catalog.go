@@ -4,6 +4,7 @@ package catalog
 import (
 	"github.com/callnorm/callnorm/adapters"
 	"github.com/callnorm/callnorm/adapters/curiousthing"
+	"github.com/callnorm/callnorm/adapters/retell"
 	"github.com/callnorm/callnorm/adapters/synthflow"
 	"github.com/callnorm/callnorm/adapters/voxia"
 )
@@ -14,5 +15,6 @@ func Set() (*adapters.Set, error) {
 		synthflow.New(),
 		voxia.New(),
 		curiousthing.New(),
+		retell.New(),
 	)
 }
