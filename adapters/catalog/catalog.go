@@ -3,6 +3,7 @@ package catalog
 
 import (
 	"github.com/callnorm/callnorm/adapters"
+	"github.com/callnorm/callnorm/adapters/bland"
 	"github.com/callnorm/callnorm/adapters/curiousthing"
 	"github.com/callnorm/callnorm/adapters/retell"
 	"github.com/callnorm/callnorm/adapters/synthflow"
@@ -16,5 +17,6 @@ func Set() (*adapters.Set, error) {
 		voxia.New(),
 		curiousthing.New(),
 		retell.New(),
+		bland.New(),
 	)
 }
