@@ -100,7 +100,7 @@ func (p *payload) setTranscript() {
 	t, actions := &callnormv1.Transcript{}, p.lines
 	switch {
 	case len(p.correctedTurns) > 0:
-		t.Source = "corrected_transcript"
+		t.Source, t.Corrected = "corrected_transcript", true
 		p.addSegments(t, p.correctedTurns, new(time.Duration), speakerAssistant)
 	case len(p.lines) > 0:
 		t.Source = "transcripts"

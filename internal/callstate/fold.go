@@ -8,7 +8,7 @@
 //
 //  1. a finished call never regresses: a status that tells of the end, before one of a call that goes on;
 //  2. final over interim: the more complete contribution;
-//  3. the later stage of the call, and for the whole duration the end of a transfer before all;
+//  3. the later stage of the call, and for the whole duration the end of a transfer before all, for the transcript a corrected one;
 //  4. read over derived;
 //  5. told over untold: a value before a raw word without one;
 //  6. the later event time, and any before none;

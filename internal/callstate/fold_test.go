@@ -57,6 +57,13 @@ func TestFold(t *testing.T) {
 			},
 			want: final(&callnormv1.CallOutcome{Status: callnormv1.CallStatus_CALL_STATUS_BUSY, StatusRaw: "BUSY", StatusMapping: callnormv1.Mapping_MAPPING_EXACT}),
 		},
+		"a corrected transcript that comes by itself": {
+			contributions: []*callnormv1.CallOutcome{
+				settling(&callnormv1.CallOutcome{Transcript: &callnormv1.Transcript{Text: "as it was said", Corrected: true}}),
+				final(&callnormv1.CallOutcome{Transcript: &callnormv1.Transcript{Text: "as it was heard"}}),
+			},
+			want: final(&callnormv1.CallOutcome{Transcript: &callnormv1.Transcript{Text: "as it was said", Corrected: true}}),
+		},
 		"a value, its word and its mapping move as one": {
 			contributions: []*callnormv1.CallOutcome{
 				interim(&callnormv1.CallOutcome{Status: callnormv1.CallStatus_CALL_STATUS_RINGING, StatusRaw: "ringing", StatusMapping: callnormv1.Mapping_MAPPING_EXACT}),

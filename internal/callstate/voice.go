@@ -87,16 +87,18 @@ func (v *voice) compareStage(other *voice) int {
 }
 
 // ownStage names the fields for which compareStageOf is not compareStage.
-var ownStage = map[string]bool{status: true, totalDuration: true}
+var ownStage = map[string]bool{status: true, totalDuration: true, transcript: true}
 
 const (
 	status        = "status"
 	totalDuration = "total_duration"
+	transcript    = "transcript"
 )
 
-// compareStageOf is compareStage, but for two fields. A status that tells of the end counts before one that does not: a report may
+// compareStageOf is compareStage, but for three fields. A status that tells of the end counts before one that does not: a report may
 // be behind the call that it is about. And what only the end of a transfer can tell: a report on the agent's part of the call may
-// have been made while the transferred part was still going on.
+// have been made while the transferred part was still going on. A corrected transcript counts, whatever notice brought it: it takes
+// time, and comes by itself.
 func (v *voice) compareStageOf(path string, other *voice) int {
 	switch path {
 	case status:
@@ -109,6 +111,10 @@ func (v *voice) compareStageOf(path string, other *voice) int {
 			break
 		}
 		if c := compareBool(v.call.GetEvent() == ended, other.call.GetEvent() == ended); c != 0 {
+			return c
+		}
+	case transcript:
+		if c := compareBool(v.call.GetTranscript().GetCorrected(), other.call.GetTranscript().GetCorrected()); c != 0 {
 			return c
 		}
 	}

@@ -242,7 +242,10 @@ type Transcript struct {
 	// Tells that only one side's words are in it.
 	OneSided bool `protobuf:"varint,6,opt,name=one_sided,json=oneSided,proto3" json:"one_sided,omitempty"`
 	// Tells that turns were left out because of their size. The delivery holds all.
-	Truncated     bool `protobuf:"varint,7,opt,name=truncated,proto3" json:"truncated,omitempty"`
+	Truncated bool `protobuf:"varint,7,opt,name=truncated,proto3" json:"truncated,omitempty"`
+	// Tells that it was made from the recording after the call, with more care than what was heard while it went on. Of a call's
+	// transcripts such a one counts.
+	Corrected     bool `protobuf:"varint,8,opt,name=corrected,proto3" json:"corrected,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -322,6 +325,13 @@ func (x *Transcript) GetOneSided() bool {
 func (x *Transcript) GetTruncated() bool {
 	if x != nil {
 		return x.Truncated
+	}
+	return false
+}
+
+func (x *Transcript) GetCorrected() bool {
+	if x != nil {
+		return x.Corrected
 	}
 	return false
 }
@@ -1365,7 +1375,7 @@ var File_callnorm_v1_conversation_proto protoreflect.FileDescriptor
 
 const file_callnorm_v1_conversation_proto_rawDesc = "" +
 	"\n" +
-	"\x1ecallnorm/v1/conversation.proto\x12\vcallnorm.v1\x1a callnorm/v1/classification.proto\x1a\x17callnorm/v1/party.proto\x1a\x17callnorm/v1/value.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe9\x01\n" +
+	"\x1ecallnorm/v1/conversation.proto\x12\vcallnorm.v1\x1a callnorm/v1/classification.proto\x1a\x17callnorm/v1/party.proto\x1a\x17callnorm/v1/value.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x87\x02\n" +
 	"\n" +
 	"Transcript\x12\x16\n" +
 	"\x06source\x18\x01 \x01(\tR\x06source\x12#\n" +
@@ -1374,7 +1384,8 @@ const file_callnorm_v1_conversation_proto_rawDesc = "" +
 	"\x04text\x18\x04 \x01(\tR\x04text\x12\x1c\n" +
 	"\tredaction\x18\x05 \x01(\tR\tredaction\x12\x1b\n" +
 	"\tone_sided\x18\x06 \x01(\bR\boneSided\x12\x1c\n" +
-	"\ttruncated\x18\a \x01(\bR\ttruncated\"\xef\x04\n" +
+	"\ttruncated\x18\a \x01(\bR\ttruncated\x12\x1c\n" +
+	"\tcorrected\x18\b \x01(\bR\tcorrected\"\xef\x04\n" +
 	"\x0eTranscriptTurn\x120\n" +
 	"\x04role\x18\x01 \x01(\x0e2\x1c.callnorm.v1.ParticipantRoleR\x04role\x12\x19\n" +
 	"\brole_raw\x18\x02 \x01(\tR\aroleRaw\x12%\n" +
