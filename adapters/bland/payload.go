@@ -1,7 +1,6 @@
 package bland
 
 import (
-	"strconv"
 	"strings"
 	"time"
 
@@ -447,47 +446,10 @@ func readDispositionValue(r *wire.Reader, source string) *callnormv1.ExtractedFi
 
 // readPrice reads dollars.
 func (p *payload) readPrice(r *wire.Reader) {
-	var text string
-	if kind := r.Kind(); kind == '0' || kind == '"' {
-		r.Peek(func(r *wire.Reader) { text = strings.TrimSpace(r.Text()) })
-	}
-	amount, ok := decimal(text)
-	switch {
-	case ok:
-		r.Skip()
-		p.call.Cost = &callnormv1.Cost{Total: &callnormv1.Money{CurrencyCode: "USD", Amount: amount}}
-	case r.Kind() == '"' && text == "":
-		r.Skip()
-	default:
-		p.notes.Warn(callnormv1.WarningKind_WARNING_KIND_WRONG_TYPE, r.Path(), "the value is no amount of money")
-		r.Keep()
+	if price := r.Money("USD", 0); price != nil {
+		p.call.Cost = &callnormv1.Cost{Total: price}
 	}
 }
-
-// decimal writes a number with all its digits and without an exponent. It refuses what is no price of a call.
-func decimal(literal string) (string, bool) {
-	const longest, furthest = 12, 30
-	mantissa, exponent, scaled := strings.Cut(strings.ToLower(literal), "e")
-	unsigned := strings.TrimPrefix(mantissa, "-")
-	sign := mantissa[:len(mantissa)-len(unsigned)]
-	whole, fraction, pointed := strings.Cut(unsigned, ".")
-	if !isDigits(whole) || pointed && !isDigits(fraction) || len(whole) > longest {
-		return "", false
-	}
-	if !scaled {
-		return mantissa, true
-	}
-	shift, err := strconv.Atoi(exponent)
-	if err != nil || shift < -furthest || shift > longest {
-		return "", false
-	}
-	digits := strings.Repeat("0", furthest) + whole + fraction + strings.Repeat("0", longest)
-	point := furthest + len(whole) + shift
-	whole, fraction = strings.TrimLeft(digits[:point], "0"), strings.TrimRight(digits[point:], "0")
-	return strings.TrimSuffix(sign+firstText(whole, "0")+"."+fraction, "."), true
-}
-
-func isDigits(text string) bool { return text != "" && strings.Trim(text, "0123456789") == "" }
 
 func (p *payload) readWarmTransfer(r *wire.Reader) {
 	p.warm.told = r.Kind() == '{'

@@ -5,6 +5,7 @@ import (
 	"github.com/callnorm/callnorm/adapters"
 	"github.com/callnorm/callnorm/adapters/bland"
 	"github.com/callnorm/callnorm/adapters/curiousthing"
+	"github.com/callnorm/callnorm/adapters/elevenlabs"
 	"github.com/callnorm/callnorm/adapters/retell"
 	"github.com/callnorm/callnorm/adapters/synthflow"
 	"github.com/callnorm/callnorm/adapters/voxia"
@@ -18,5 +19,6 @@ func Set() (*adapters.Set, error) {
 		curiousthing.New(),
 		retell.New(),
 		bland.New(),
+		elevenlabs.New(),
 	)
 }

@@ -1,7 +1,6 @@
 package retell
 
 import (
-	"strconv"
 	"strings"
 	"time"
 
@@ -11,14 +10,17 @@ import (
 )
 
 // currency is what Retell counts in, a hundredth of it at a time.
-const currency = "USD"
+const (
+	currency = "USD"
+	cents    = 2
+)
 
 // readCost reads what the call cost. The prices are those of the account, whatever the call.
 func (p *payload) readCost(r *wire.Reader) {
 	for name := range r.Members() {
 		switch name {
 		case "combined_cost":
-			p.cost.Total = readCents(r)
+			p.cost.Total = r.Money(currency, cents)
 		case "product_costs":
 			for range r.Elements() {
 				if line := readCostLine(r); line != nil {
@@ -43,7 +45,7 @@ func readCostLine(r *wire.Reader) *callnormv1.CostLine {
 		case "product":
 			line.ComponentRaw = r.Word()
 		case "cost":
-			line.Amount = readCents(r)
+			line.Amount = r.Money(currency, cents)
 		case "is_transfer_leg_cost":
 			yes := r.Bool()
 			ofTransfer = yes != nil && *yes
@@ -88,54 +90,4 @@ func component(product string) callnormv1.CostComponent {
 		}
 	}
 	return callnormv1.CostComponent_COST_COMPONENT_OTHER
-}
-
-// readCents reads an amount of cents.
-func readCents(r *wire.Reader) *callnormv1.Money {
-	text := strings.TrimSpace(r.Text())
-	if text == "" {
-		return nil
-	}
-	amount, ok := hundredth(text)
-	if !ok {
-		r.Notes().Warn(callnormv1.WarningKind_WARNING_KIND_UNREADABLE, r.Path(), "the value is no amount of cents")
-		r.Notes().UnmappedText(r.Path(), text)
-		return nil
-	}
-	return &callnormv1.Money{CurrencyCode: currency, Amount: amount}
-}
-
-// hundredth divides a decimal by a hundred without the help of a float, which would change it. An exponent is written out.
-func hundredth(literal string) (string, bool) {
-	const most = 40 // digits before the point or behind it; no call costs more, or less
-	mantissa, exponent, scaled := strings.Cut(strings.ToLower(literal), "e")
-	shift := -2
-	if scaled {
-		n, err := strconv.Atoi(exponent)
-		if err != nil || n > most || n < -most {
-			return "", false
-		}
-		shift += n
-	}
-	digits, negative := strings.CutPrefix(mantissa, "-")
-	whole, fraction, _ := strings.Cut(digits, ".")
-	digits = whole + fraction
-	if digits == "" || len(digits) > most || strings.Trim(digits, "0123456789") != "" {
-		return "", false
-	}
-	point := len(whole) + shift
-	if point < 1 {
-		digits, point = strings.Repeat("0", 1-point)+digits, 1
-	}
-	if missing := point - len(digits); missing > 0 {
-		digits += strings.Repeat("0", missing)
-	}
-	amount := strings.TrimLeft(digits[:point-1], "0") + digits[point-1:point]
-	if point < len(digits) {
-		amount += "." + digits[point:]
-	}
-	if negative {
-		amount = "-" + amount
-	}
-	return amount, true
 }

@@ -203,6 +203,8 @@ func (r *Reader) Value() *callnormv1.Value {
 	}
 }
 
+var withoutPoint = strings.NewReplacer("-", "", ".", "")
+
 // exactFloat returns the number as a double, if a double shows the same digits again. Fifteen significant digits always do.
 func exactFloat(literal string) (float64, bool) {
 	f, err := strconv.ParseFloat(literal, 64)
@@ -210,7 +212,7 @@ func exactFloat(literal string) (float64, bool) {
 		return 0, false
 	}
 	mantissa, _, _ := strings.Cut(strings.ToLower(literal), "e")
-	digits := strings.TrimLeft(strings.NewReplacer("-", "", ".", "").Replace(mantissa), "0")
+	digits := strings.TrimLeft(withoutPoint.Replace(mantissa), "0")
 	if f == 0 && digits != "" {
 		return 0, false
 	}

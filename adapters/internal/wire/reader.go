@@ -116,6 +116,7 @@ func readText(text []byte, path []segment, notes *Notes, read func(*Reader)) err
 
 func (r *Reader) release() {
 	r.text, r.src, r.notes, r.ready = nil, bytes.Buffer{}, nil, false
+	r.dec.Reset(&r.src, lenient) // otherwise it would keep the body
 	if cap(r.plain) > maxPlain {
 		r.plain = nil
 	}
@@ -253,6 +254,10 @@ func (r *Reader) Peek(read func(*Reader)) {
 	read(r)
 	r.pos, r.ready = pos, ready
 }
+
+// Raw reads the value as it stands, without a copy: it is a part of the body, and is not to be kept beyond it. Behind the value it
+// is nil.
+func (r *Reader) Raw() jsontext.Value { return r.value() }
 
 // Keep keeps the value as unmapped.
 func (r *Reader) Keep() {
