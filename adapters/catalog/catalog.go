@@ -8,6 +8,7 @@ import (
 	"github.com/callnorm/callnorm/adapters/elevenlabs"
 	"github.com/callnorm/callnorm/adapters/retell"
 	"github.com/callnorm/callnorm/adapters/synthflow"
+	"github.com/callnorm/callnorm/adapters/vapi"
 	"github.com/callnorm/callnorm/adapters/voxia"
 )
 
@@ -17,6 +18,7 @@ func Set() (*adapters.Set, error) {
 		synthflow.New(),
 		voxia.New(),
 		curiousthing.New(),
+		vapi.New(),
 		retell.New(),
 		bland.New(),
 		elevenlabs.New(),

@@ -206,7 +206,7 @@ func (p *payload) setTimes(over bool) {
 }
 
 // setTransfer says what became of a transfer. The setting of a transfer tells its kind in some of the deliveries about it, and in
-// others nothing does; so the word for it is kept aside: transfers are put together by kind_raw and target.
+// others nothing does.
 func (p *payload) setTransfer(event eventMeaning, end ending, over bool) {
 	o := &p.call
 	t := &callnormv1.Transfer{Result: end.transfer, ContactAsCallerId: p.showContact}
@@ -226,9 +226,7 @@ func (p *payload) setTransfer(event eventMeaning, end ending, over bool) {
 		}
 	}
 	t.Kind, _ = transferKinds.Find(p.notes, p.option.path, p.option.text)
-	if p.option.text != "" {
-		p.notes.UnmappedText(p.option.path, p.option.text)
-	}
+	t.KindRaw = p.option.text
 	p.setTarget(t)
 	forwarded := p.transferEnd.AsTime().Sub(o.GetEndTime().AsTime())
 	switch {

@@ -1,6 +1,7 @@
 package callstate
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -188,8 +189,9 @@ func identify(field protoreflect.FieldDescriptor, value protoreflect.Value) (id,
 	case *callnormv1.Meeting:
 		id, key = e.GetId(), join(moment(e.GetStartTime()), e.GetEmail())
 	case *callnormv1.Transfer:
-		// What nothing names was inferred.
-		return "", join(e.GetKindRaw(), e.GetTarget().GetPhone().GetAsReceived(), e.GetTarget().GetSipUri(), e.GetTargetName())
+		// Not every notice of a transfer tells its kind. What nothing names was inferred.
+		key = join(e.GetTarget().GetPhone().GetAsReceived(), e.GetTarget().GetSipUri(), e.GetTargetName())
+		return "", cmp.Or(key, e.GetKindRaw())
 	case *callnormv1.Participant:
 		id, key = e.GetId(), join(e.GetRoleRaw(), e.GetDisplayName())
 	case *callnormv1.CallLeg:

@@ -119,7 +119,7 @@ func TestASenderWithAKeyOfItsOwn(t *testing.T) {
 			signed, err := sender.Sign(Request{
 				Method: http.MethodPost, Path: "/hook",
 				Header: http.Header{"Content-Type": {"application/json"}, "Svix-Id": {"msg_1"}},
-				Body: []byte(`{"call":{"call_id":"one"}}`), Time: time.Unix(1_700_000_000, 0),
+				Body:   []byte(`{"call":{"call_id":"one"}}`), Time: time.Unix(1_700_000_000, 0),
 			})
 			if err != nil {
 				t.Fatal(err)
