@@ -193,7 +193,6 @@ func (p *report) part(kind, word, sub string) *costPart {
 // setCost says what the call cost, in US dollars by the documentation. The breakdown is rounded; it counts for parts that `costs` does
 // not have.
 func (p *report) setCost(o *callnormv1.CallOutcome) {
-	c := &callnormv1.Cost{}
 	total, sum := p.dollars(cost), p.dollars(costTotal)
 	switch {
 	case total == nil:
@@ -202,19 +201,17 @@ func (p *report) setCost(o *callnormv1.CallOutcome) {
 		p.notes.Warn(callnormv1.WarningKind_WARNING_KIND_CONTRADICTION, p.path(costTotal), "differs from cost, which counts")
 		p.notes.UnmappedText(p.path(costTotal), p.text(costTotal))
 	}
-	c.Total = total
-	told := make(map[string]bool)
+	lines := make([]*callnormv1.CostLine, 0, len(p.costs)+len(p.breakdown))
 	for i := range p.costs {
-		told[p.costs[i].kind] = true
-		c.Lines = append(c.Lines, p.lines(&p.costs[i])...)
+		lines = p.addLines(lines, &p.costs[i])
 	}
 	for i := range p.breakdown {
-		if !told[p.breakdown[i].kind] {
-			c.Lines = append(c.Lines, p.lines(&p.breakdown[i])...)
+		if !slices.ContainsFunc(p.costs, func(told costPart) bool { return told.kind == p.breakdown[i].kind }) {
+			lines = p.addLines(lines, &p.breakdown[i])
 		}
 	}
-	if c.GetTotal() != nil || len(c.GetLines()) > 0 {
-		o.Cost = c
+	if total != nil || len(lines) > 0 {
+		o.Cost = &callnormv1.Cost{Total: total, Lines: lines}
 	}
 }
 
@@ -233,8 +230,8 @@ func (p *report) dollars(n name) *callnormv1.Money {
 	return &callnormv1.Money{CurrencyCode: "USD", Amount: amount}
 }
 
-// lines returns the lines of a part: the first has the amount, and there is one for each thing that was measured.
-func (p *report) lines(c *costPart) []*callnormv1.CostLine {
+// addLines adds the lines of a part: the first has the amount, and there is one for each thing that was measured.
+func (p *report) addLines(lines []*callnormv1.CostLine, c *costPart) []*callnormv1.CostLine {
 	component, known := costKinds[c.kind]
 	if !known {
 		component = callnormv1.CostComponent_COST_COMPONENT_OTHER
@@ -245,7 +242,7 @@ func (p *report) lines(c *costPart) []*callnormv1.CostLine {
 		word += "." + c.sub
 	}
 	line := &callnormv1.CostLine{Component: component, ComponentRaw: word, Amount: c.amount, Model: c.model}
-	lines := []*callnormv1.CostLine{line}
+	lines = append(lines, line)
 	slices.SortStableFunc(c.measures, func(a, b measure) int { return a.unit - b.unit })
 	for i, m := range c.measures {
 		if i > 0 {

@@ -433,14 +433,18 @@ func grade(word, rubric string) *callnormv1.Evaluation {
 
 // setQuality computes what the measurements of single turns amount to.
 func (p *report) setQuality(o *callnormv1.CallOutcome) {
+	user, assistant := p.interrupted[0], p.interrupted[1]
+	if len(p.turnDelays) == 0 && user == nil && assistant == nil {
+		return
+	}
 	q := &callnormv1.Quality{}
+	o.Quality = q
 	if len(p.turnDelays) > 0 {
 		q.LatencyP50 = durationpb.New(percentile(p.turnDelays, 50))
 		q.LatencyP95 = durationpb.New(percentile(p.turnDelays, 95))
 		p.notes.Derived("quality.latency_p50")
 		p.notes.Derived("quality.latency_p95")
 	}
-	user, assistant := p.interrupted[0], p.interrupted[1]
 	switch {
 	case user != nil && assistant != nil:
 		q.InterruptionCount = new(*user + *assistant)
@@ -449,9 +453,6 @@ func (p *report) setQuality(o *callnormv1.CallOutcome) {
 		q.InterruptionCount = user
 	default:
 		q.InterruptionCount = assistant
-	}
-	if q.GetLatencyP50() != nil || q.InterruptionCount != nil {
-		o.Quality = q
 	}
 }
 

@@ -116,13 +116,7 @@ type place struct {
 	rank   rank
 }
 
-func within(r *wire.Reader, rank rank) *place {
-	path := r.Path()
-	if path != "" {
-		path += "."
-	}
-	return &place{prefix: path, rank: rank}
-}
+func within(r *wire.Reader, rank rank) *place { return &place{prefix: r.Prefix(), rank: rank} }
 
 // tell keeps a fact. What is told twice in the same words is told once; of two that differ the place decides, and the other is kept.
 func (p *report) tell(n name, at *place, member, text string) bool {

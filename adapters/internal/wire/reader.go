@@ -176,6 +176,15 @@ func (r *Reader) Path() string {
 	return r.intern(appendPath(short[:0], r.path)) // the next payload has the same paths
 }
 
+// Prefix returns what the paths of the value's members begin with.
+func (r *Reader) Prefix() string {
+	if len(r.path) == 0 {
+		return ""
+	}
+	var short [128]byte
+	return r.intern(append(appendPath(short[:0], r.path), '.'))
+}
+
 // Members yields the names of an object's members; within the loop, the reader stands before the member's value. What the
 // loop does not read is kept as unmapped. A value that is no object yields nothing; it is kept, too, unless it is null.
 func (r *Reader) Members() iter.Seq[string] {
