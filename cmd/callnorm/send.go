@@ -30,7 +30,7 @@ type sendCommand struct {
 	Source   string   `placeholder:"NAME" help:"Source to send to; the provider's name without it."`
 	Key      string   `placeholder:"FILE" help:"Sign with the secret, or the private key in PEM, in this file. It is made if there is none."`
 	Config   string   `env:"CALLNORM_CONFIG" placeholder:"FILE" help:"Sign as this configuration of the server demands of the source."`
-	Ids      string   `name:"run" placeholder:"TEXT" help:"Makes the ids that this run has: the same ones for the same text. A random one without it."`
+	IDs      string   `name:"run" placeholder:"TEXT" help:"Makes the ids that this run has: the same ones for the same text. A random one without it."`
 }
 
 // Help shows examples.
@@ -76,7 +76,7 @@ func (c sendCommand) Run(ctx context.Context, set *adapters.Set, streams streams
 	if err != nil {
 		return err
 	}
-	run := cmp.Or(c.Ids, rand.Text())
+	run := cmp.Or(c.IDs, rand.Text())
 	taken := true
 	for _, one := range chosen {
 		d := scenario.Fresh(adapter, one.Delivery, run)

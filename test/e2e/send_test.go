@@ -41,9 +41,9 @@ func TestEveryProviderCanBeSeenAtWork(t *testing.T) {
 			key := f.file("key.pem")
 			made := run(t, "send", "--provider", provider, "--scenario", name, "--url", open.url, "--key", key)
 			made.expect(t, 0, "a configuration of the server that trusts it", "200 OK")
-			sources := made.err[strings.Index(made.err, "sources:"):]
+			_, sources, _ := strings.Cut(made.err, "sources:")
 			sources, _, _ = strings.Cut(sources, "\n\n")
-			file := f.configure(t, "public_url: https://hooks.example.com\n"+sources+"\n")
+			file := f.configure(t, "public_url: https://hooks.example.com\nsources:"+sources+"\n")
 			closed := serve(t, "--data-dir", f.data(), "--config", file)
 			proof := []string{"--config", file}
 			if strings.Contains(sources, "keys:") { // only who has the private key can sign
