@@ -43,9 +43,8 @@ func (s *Server) deliver(w http.ResponseWriter, r *http.Request) (*callnormv1.In
 	if ok, wait := s.rates.Allow(address, s.now()); !ok {
 		return nil, &intake.BusyError{RetryAfter: wait}
 	}
-	if r.Method != http.MethodPost {
-		w.Header().Set("Allow", http.MethodPost)
-		return nil, fmt.Errorf("%w: webhooks come in by POST", errMethod)
+	if r.Method != http.MethodPost && r.Method != http.MethodGet {
+		return nil, onlyPost(w)
 	}
 	segments, err := doorSegments(r.URL.EscapedPath())
 	if err != nil {
@@ -54,6 +53,9 @@ func (s *Server) deliver(w http.ResponseWriter, r *http.Request) (*callnormv1.In
 	source, err := s.intake.Source(segments[0])
 	if err != nil {
 		return nil, err
+	}
+	if r.Method == http.MethodGet && (!source.ReadsQuery() || r.URL.RawQuery == "") {
+		return nil, onlyPost(w)
 	}
 	request, err := requestOf(source, segments, r.Method, r.URL.EscapedPath(), r.URL.RawQuery, r.Header)
 	if err != nil {
@@ -70,6 +72,11 @@ func (s *Server) deliver(w http.ResponseWriter, r *http.Request) (*callnormv1.In
 		request.Wire = body.Wire
 	}
 	return s.intake.Deliver(r.Context(), request)
+}
+
+func onlyPost(w http.ResponseWriter) error {
+	w.Header().Set("Allow", http.MethodPost)
+	return fmt.Errorf("%w: webhooks come in by POST, and by GET only where the provider puts all it says into the query", errMethod)
 }
 
 // unread remembers a body that the source will never take.

@@ -1,7 +1,7 @@
 // Package adaptertest proves an adapter. It finds its cases by itself: every scenario in testdata (see package scenario) is one
 // delivery, and what it means stands beside it.
 //
-//	<case>.json         what the provider sent
+//	<case>.json         what the provider sent; <case>.form is a form, and an empty one with a query beside it came by GET
 //	<case>.json.golden  what that means: a NormalizeResponse in protojson
 //	<case>.json.error   or why it means nothing: reason, path and detail
 //	left_out.txt        the paths of configuration that the adapter leaves out on purpose, one a line, `*` for any name

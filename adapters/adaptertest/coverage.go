@@ -25,18 +25,15 @@ func Coverage(tb testing.TB, adapter adapters.Adapter) []byte {
 		tb.Fatal(err)
 	}
 	for _, c := range cases {
-		document, ok := parse(c.Delivery.Body)
-		if !ok {
-			continue
-		}
+		document := documentOf(c.Delivery)
 		before, err := adapters.Normalize(adapter, c.Delivery)
 		if err != nil {
 			continue
 		}
 		fields := told(before)
 		chosen := names(before)
-		for _, leaf := range leaves(document) {
-			after, err := adapters.Normalize(adapter, withBody(c.Delivery, document.with(leaf, "null")))
+		for _, leaf := range document.leaves() {
+			after, err := adapters.Normalize(adapter, document.without(leaf))
 			if err != nil || len(after.Outcomes) != len(before.Outcomes) {
 				continue
 			}

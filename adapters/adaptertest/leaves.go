@@ -25,13 +25,10 @@ func checkLeaves(t *testing.T, adapter adapters.Adapter, cases []scenario.Scenar
 	reported := make(map[string]bool)
 	const mark = "zq7mark"
 	for _, c := range cases {
-		document, ok := parse(c.Delivery.Body)
-		if !ok {
-			continue
-		}
-		for _, leaf := range spread(leaves(document), maxLeaves) {
-			result, err := adapters.Normalize(adapter, withBody(c.Delivery, document.with(leaf, `"`+mark+`"`)))
-			if err != nil || len(result.Outcomes) == 0 || faulty(result, leaf.item) {
+		document := documentOf(c.Delivery)
+		for _, leaf := range spread(document.leaves(), maxLeaves) {
+			result, err := adapters.Normalize(adapter, document.mark(leaf, mark))
+			if err != nil || len(result.Outcomes) == 0 || aside(result, leaf.item) {
 				continue // What is in quarantine is not lost, either.
 			}
 			text, err := protojson.Marshal(Response(result))
@@ -99,6 +96,66 @@ func under(pattern, path []string) bool {
 	return true
 }
 
+// document is what a delivery carries, taken apart.
+type document interface {
+	// leaves returns its values.
+	leaves() []leaf
+	// mark returns the delivery with a text of letters and digits in the place of a leaf.
+	mark(l leaf, text string) adapters.Delivery
+	// without returns the delivery with nothing in the place of a leaf.
+	without(l leaf) adapters.Delivery
+	// odd returns the delivery with each of several odd things in the place of a leaf.
+	odd(l leaf) []adapters.Delivery
+}
+
+// documentOf takes a delivery apart: a form by its content type or because it is a query, anything else as JSON. What is neither
+// has no leaves.
+func documentOf(d adapters.Delivery) document {
+	switch {
+	case len(d.Body) == 0 && d.Query != "":
+		return &form{delivery: d, pairs: strings.Split(d.Query, "&"), inQuery: true}
+	case d.Header.Get("Content-Type") == formType:
+		return &form{delivery: d, pairs: strings.Split(string(d.Body), "&")}
+	}
+	root, _ := parse(d.Body)
+	return &tree{delivery: d, root: root}
+}
+
+// leaf is one value of a document.
+type leaf struct {
+	item int      // its place in a batch, if the document is one
+	path []string // list places are `*`
+	node *node    // in JSON
+	pair int      // in a form
+}
+
+// tree is a JSON document.
+type tree struct {
+	delivery adapters.Delivery
+	root     *node // nil when the body is no JSON
+}
+
+func (t *tree) mark(l leaf, text string) adapters.Delivery {
+	return withBody(t.delivery, t.root.with(l, `"`+text+`"`))
+}
+
+func (t *tree) without(l leaf) adapters.Delivery { return withBody(t.delivery, t.root.with(l, "null")) }
+
+// oddValues take the place of leaves.
+var oddValues = [...]string{
+	`null`, `true`, `0`, `-1`, `1e999`, `9223372036854775808`, `1.5`, `""`, `" "`, `"x"`, `"[UUID]"`, `[]`, `{}`, `[[]]`,
+	`{"a":{"b":[1,"2",null]}}`, `"\ud834\udd1e"`, `"\ud834"`, `"{\"a\":1}"`, `"[1"`, `"NaN"`,
+	`"2024-13-45T99:99:99Z"`, `"0001-01-01T00:00:00+23:59"`,
+}
+
+func (t *tree) odd(l leaf) []adapters.Delivery {
+	var list []adapters.Delivery
+	for _, value := range oddValues {
+		list = append(list, withBody(t.delivery, t.root.with(l, value)))
+	}
+	return list
+}
+
 // node is a JSON value in which members keep their order. A leaf holds its text.
 type node struct {
 	text     string
@@ -107,15 +164,10 @@ type node struct {
 	children []*node
 }
 
-type leaf struct {
-	item int      // its place in a batch, if the document is one
-	path []string // list places are `*`
-	node *node
-}
-
-// faulty tells whether an item of a batch is in quarantine.
-func faulty(result adapters.Result, item int) bool {
-	return slices.ContainsFunc(result.Faults, func(fault *callnormv1.Fault) bool { return int(fault.GetItem()) == item })
+// aside tells whether an item of a batch is in quarantine, or tells of no call.
+func aside(result adapters.Result, item int) bool {
+	return slices.ContainsFunc(result.Faults, func(fault *callnormv1.Fault) bool { return int(fault.GetItem()) == item }) ||
+		slices.ContainsFunc(result.Notices, func(notice *callnormv1.Notice) bool { return int(notice.GetItem()) == item })
 }
 
 // parse reads a body as JSON. Forms and damaged bodies are no JSON.
@@ -162,10 +214,10 @@ func parseNode(decoder *json.Decoder) (*node, error) {
 	return n, err
 }
 
-// leaves returns the scalars and the empty objects and lists of a document. What is no JSON has none.
-func leaves(root *node) []leaf {
+// leaves returns the scalars and the empty objects and lists. What is no JSON has none.
+func (t *tree) leaves() []leaf {
 	var list []leaf
-	item := 0
+	root, item := t.root, 0
 	var walk func(n *node, path []string)
 	walk = func(n *node, path []string) {
 		if len(n.children) == 0 {

@@ -76,6 +76,8 @@ var classes = map[string]class{
 		},
 		answerers: []callnormv1.AnsweredByKind{
 			callnormv1.AnsweredByKind_ANSWERED_BY_KIND_VOICEMAIL, callnormv1.AnsweredByKind_ANSWERED_BY_KIND_MACHINE,
+			callnormv1.AnsweredByKind_ANSWERED_BY_KIND_VOICEMAIL_GREETING, callnormv1.AnsweredByKind_ANSWERED_BY_KIND_VOICEMAIL_BEEP,
+			callnormv1.AnsweredByKind_ANSWERED_BY_KIND_VOICEMAIL_NO_BEEP,
 		},
 	},
 	"ivr": {

@@ -8,6 +8,7 @@ import (
 	"github.com/callnorm/callnorm/adapters/elevenlabs"
 	"github.com/callnorm/callnorm/adapters/retell"
 	"github.com/callnorm/callnorm/adapters/synthflow"
+	"github.com/callnorm/callnorm/adapters/twilio"
 	"github.com/callnorm/callnorm/adapters/vapi"
 	"github.com/callnorm/callnorm/adapters/voxia"
 )
@@ -22,5 +23,6 @@ func Set() (*adapters.Set, error) {
 		retell.New(),
 		bland.New(),
 		elevenlabs.New(),
+		twilio.New(),
 	)
 }

@@ -124,19 +124,19 @@ func (it *item) tell(pathEvent string) (event, *adapters.Error) {
 	word, pathWord := squash(it.eventType.text), squash(pathEvent)
 	named := event{kind: events[word], raw: it.eventType.text, mapping: callnormv1.Mapping_MAPPING_EXACT}
 	byPath := events[pathWord]
-	wordPath := it.eventType.path
+	teller := it.eventType
 	switch {
 	case word == "":
-		named.kind, named.raw, wordPath = byPath, pathEvent, ""
+		named.kind, named.raw, teller = byPath, pathEvent, field{}
 		if byPath == 0 && pathWord != "" {
 			it.notes.Warn(callnormv1.WarningKind_WARNING_KIND_UNKNOWN_WORD, "", "the event that the webhook's path names is not known to this version")
 		}
 	case named.kind == 0:
 		return event{}, &adapters.Error{
-			Reason: callnormv1.FaultReason_FAULT_REASON_UNKNOWN_EVENT, Path: wordPath, Detail: "the event is not known to this version",
+			Reason: callnormv1.FaultReason_FAULT_REASON_UNKNOWN_EVENT, Path: teller.path(), Detail: "the event is not known to this version",
 		}
 	case byPath != 0 && byPath != named.kind:
-		it.notes.Warn(callnormv1.WarningKind_WARNING_KIND_CONTRADICTION, wordPath, "the webhook's path names another event; the envelope counts")
+		it.notes.Warn(callnormv1.WarningKind_WARNING_KIND_CONTRADICTION, teller.path(), "the webhook's path names another event; the envelope counts")
 	}
 	shape := it.shape()
 	switch {
@@ -152,7 +152,7 @@ func (it *item) tell(pathEvent string) (event, *adapters.Error) {
 	case shape == 0, shape == named.kind, shape == callnormv1.EventKind_EVENT_KIND_MESSAGE_EXCHANGED && isMessage(named.kind):
 		return named, nil
 	default:
-		it.notes.Warn(callnormv1.WarningKind_WARNING_KIND_CONTRADICTION, wordPath, "the members are those of another event than the one named; they count")
+		it.notes.Warn(callnormv1.WarningKind_WARNING_KIND_CONTRADICTION, teller.path(), "the members are those of another event than the one named; they count")
 		return event{kind: shape, raw: it.eventType.text, mapping: callnormv1.Mapping_MAPPING_HEURISTIC}, nil
 	}
 }

@@ -115,7 +115,7 @@ func (it *item) outcome(told event) adapters.Outcome {
 		out.Family = adapters.FamilyAttempt
 		status := it.field("status")
 		o.StatusRaw = status.text
-		o.Status, o.StatusMapping = attempts.Find(it.notes, status.path, status.text)
+		o.Status, o.StatusMapping = attempts.Find(it.notes, status.path(), status.text)
 		o.Direction, o.DirectionMapping = callnormv1.Direction_DIRECTION_OUTBOUND, callnormv1.Mapping_MAPPING_HEURISTIC
 		if number != nil {
 			o.Callee = &it.endpoint
@@ -127,7 +127,7 @@ func (it *item) outcome(told event) adapters.Outcome {
 	case callnormv1.EventKind_EVENT_KIND_CALL_RECEIVED:
 		arrival := it.field("type")
 		o.DirectionRaw = arrival.text
-		o.Direction, o.DirectionMapping = arrivals.Find(it.notes, arrival.path, arrival.text)
+		o.Direction, o.DirectionMapping = arrivals.Find(it.notes, arrival.path(), arrival.text)
 		if number != nil {
 			o.Caller = &it.endpoint
 			it.endpoint.Phone = number // by documentation a call that came in, whatever its type
@@ -219,7 +219,7 @@ func (it *item) findReport(status field) (reportMeaning, callnormv1.Mapping) {
 		remark, mapping, _ := remarks.Known(status.text)
 		return reportMeaning{status: remark.status}, mapping
 	}
-	return reports.Find(it.notes, status.path, status.text)
+	return reports.Find(it.notes, status.path(), status.text)
 }
 
 func answersStatus(text string) bool {

@@ -38,37 +38,41 @@ type parts struct {
 	list     [2]*callnormv1.ExternalId
 }
 
-// field is a member, with its path. Lists have no text.
-type field struct{ name, text, path string }
+// field is a member, and what the paths of it and those beside it begin with. Lists have no text.
+type field struct{ name, text, prefix string }
+
+func (f field) path() string { return f.prefix + f.name }
 
 // answer is one entry of `flow`: a question, the provider's class for the answer, and the customer's words.
 type answer struct{ question, class, words string }
 
 func (it *item) read(r *wire.Reader) {
+	prefix := r.Prefix()
 	for name := range r.Members() {
 		switch name {
 		case "id":
-			it.eventID = field{path: r.Path(), text: r.Text()}
+			it.eventID = field{name: name, text: r.Text(), prefix: prefix}
 		case "eventType":
-			it.eventType = field{path: r.Path(), text: r.Word()}
+			it.eventType = field{name: name, text: r.Word(), prefix: prefix}
 		case "createdAt":
 			it.createdAt = r.Time(false)
 		case "data":
+			inside := r.Prefix()
 			for name := range r.Members() {
-				it.member(r, name)
+				it.member(r, name, inside)
 			}
 		default:
-			it.member(r, name)
+			it.member(r, name, prefix)
 		}
 	}
 }
 
 // member reads one member of an event. What stands both in `data` and beside it is read once; the reader keeps the other.
-func (it *item) member(r *wire.Reader, name string) {
+func (it *item) member(r *wire.Reader, name, prefix string) {
 	if it.has(name) {
 		return
 	}
-	f := field{name: name, path: r.Path()}
+	f := field{name: name, prefix: prefix}
 	switch name {
 	case "correlationId", "sessionId", "callResultId", "campaignId", "name", "phone", "from", "to", "message":
 		f.text = r.Text()
@@ -92,6 +96,8 @@ func (it *item) member(r *wire.Reader, name string) {
 }
 
 func (it *item) readFlow(r *wire.Reader) {
+	const usual = 8
+	it.answers = make([]answer, 0, usual)
 	for range r.Elements() {
 		var a answer
 		for name := range r.Members() {
@@ -149,14 +155,17 @@ func (it *item) text(name string) string { return it.field(name).text }
 
 // id returns the text of an id, unless a placeholder stands in its place.
 func (it *item) id(f field) string {
-	return it.notes.Usable(f.path, f.text)
+	if !wire.Placeholder(f.text) {
+		return f.text
+	}
+	return it.notes.Usable(f.path(), f.text)
 }
 
 // leave keeps members that mean nothing in this kind of event.
 func (it *item) leave(names ...string) {
 	for _, name := range names {
 		if f := it.field(name); f.text != "" {
-			it.notes.UnmappedText(f.path, f.text)
+			it.notes.UnmappedText(f.path(), f.text)
 		}
 	}
 }

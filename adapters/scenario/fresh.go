@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -18,14 +19,29 @@ import (
 func Fresh(adapter adapters.Adapter, d adapters.Delivery, run string) adapters.Delivery {
 	fresh := d
 	for _, id := range ids(adapter, d) {
-		other := []byte(another(id, run))
-		fresh.Body = replace(fresh.Body, []byte(id), other)
-		fresh.Query = string(replace([]byte(fresh.Query), []byte(id), other))
+		other := another(id, run)
+		fresh = renamed(fresh, id, other)
+		if encoded := url.QueryEscape(id); encoded != id {
+			fresh = renamed(fresh, encoded, url.QueryEscape(other))
+		}
 	}
 	if bytes.Equal(fresh.Body, d.Body) && fresh.Query == d.Query && d.Header.Get("Content-Type") != form {
 		fresh.Body = slices.Concat(d.Body, blanks(run))
 	}
 	return fresh
+}
+
+func renamed(d adapters.Delivery, id, other string) adapters.Delivery {
+	d.Body = replace(d.Body, []byte(id), []byte(other))
+	d.Query = string(replace([]byte(d.Query), []byte(id), []byte(other)))
+	return d
+}
+
+// holds tells whether an id stands in a delivery, as it is or as forms and queries encode it.
+func holds(d adapters.Delivery, id string) bool {
+	return slices.ContainsFunc([]string{id, url.QueryEscape(id)}, func(spelling string) bool {
+		return bytes.Contains(d.Body, []byte(spelling)) || strings.Contains(d.Query, spelling)
+	})
 }
 
 // ids returns what identifies the calls of a delivery, the longest first: one may be a part of another.
@@ -38,7 +54,7 @@ func ids(adapter adapters.Adapter, d adapters.Delivery) []string {
 	for _, outcome := range result.Outcomes {
 		switch id := outcome.CallID; {
 		case id == "":
-		case bytes.Contains(d.Body, []byte(id)) || strings.Contains(d.Query, id):
+		case holds(d, id):
 			list = append(list, id)
 		default: // made of several things, such as an id and a time
 			for part := range strings.SplitSeq(id, "/") {

@@ -43,6 +43,12 @@ type Source struct {
 	Retention Retention
 }
 
+// ReadsQuery tells whether a delivery may come by GET, with everything in its query.
+func (s Source) ReadsQuery() bool {
+	adapter, ok := s.Adapter.(adapters.Queried)
+	return ok && adapter.ReadsQuery()
+}
+
 // redact keeps out of an outcome what the source's policy says, and notes that.
 func (s Source) redact(call *callnormv1.CallOutcome) {
 	classes := s.Redaction.Classes()

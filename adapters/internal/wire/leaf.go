@@ -88,9 +88,9 @@ func (r *Reader) Duration(unit time.Duration) *durationpb.Duration {
 	return durationpb.New(time.Duration(math.Round(f * float64(unit))))
 }
 
-// Time reads a moment: ISO 8601, or the seconds or milliseconds since 1970 as a number or a text (numbers above 10^11 are
-// milliseconds: as seconds they would lie beyond the year 5000). A date and time without an offset is UTC where naiveUTC
-// says so, and otherwise not understood.
+// Time reads a moment: ISO 8601, the form of mail and of HTTP headers (RFC 2822), or the seconds or milliseconds since 1970 as a
+// number or a text (numbers above 10^11 are milliseconds: as seconds they would lie beyond the year 5000). A date and time without
+// an offset is UTC where naiveUTC says so, and otherwise not understood.
 func (r *Reader) Time(naiveUTC bool) *timestamppb.Timestamp {
 	v := r.value()
 	literal := ""
@@ -106,8 +106,8 @@ func (r *Reader) Time(naiveUTC bool) *timestamppb.Timestamp {
 	if t, ok := parseTime(literal, naiveUTC); ok {
 		return timestamppb.New(t)
 	}
-	r.notes.Unmapped(r.Path(), v)
-	r.notes.Warn(callnormv1.WarningKind_WARNING_KIND_UNREADABLE, r.Path(), "the value is no time that can be understood")
+	r.Notes().Unmapped(r.Path(), v)
+	r.Notes().Warn(callnormv1.WarningKind_WARNING_KIND_UNREADABLE, r.Path(), "the value is no time that can be understood")
 	return nil
 }
 
@@ -118,9 +118,12 @@ func parseTime(literal string, naiveUTC bool) (time.Time, bool) {
 		}
 		return parseEpoch(literal)
 	}
+	const seconds, date, year = len("2006-01-02T15:04:05"), len("2006-01-02"), len("2006")
+	if len(literal) > year && literal[year] != '-' {
+		return parseMail(literal, naiveUTC)
+	}
 	// What remains is brought into the form of RFC 3339, which needs a T and a zone with a colon; fractions may follow the
 	// seconds.
-	const seconds, date = len("2006-01-02T15:04:05"), len("2006-01-02")
 	if len(literal) < seconds {
 		return time.Time{}, false
 	}
@@ -138,6 +141,43 @@ func parseTime(literal string, naiveUTC bool) (time.Time, bool) {
 	if err != nil {
 		return time.Time{}, false
 	}
+	return utc(t)
+}
+
+// parseMail reads the form of RFC 2822, also of its older relatives: the day of the week may be missing, as may the zone.
+func parseMail(literal string, naiveUTC bool) (time.Time, bool) {
+	if t, err := time.Parse(time.RFC1123Z, literal); err == nil { // nearly all are in exactly this form
+		return utc(t)
+	}
+	if _, rest, ok := strings.Cut(literal, ","); ok {
+		literal = rest
+	}
+	parts := strings.Fields(literal)
+	const zone = 4 // the place behind day, month, year and clock
+	if len(parts) == zone && naiveUTC {
+		parts = append(parts, "Z")
+	}
+	if len(parts) == zone+2 && strings.HasPrefix(parts[zone+1], "(") { // a comment
+		parts = parts[:zone+1]
+	}
+	if len(parts) != zone+1 {
+		return time.Time{}, false
+	}
+	switch named := parts[zone]; {
+	case named == "GMT", named == "UT", named == "UTC": // Other abbreviations mean one thing here and another there.
+		parts[zone] = "Z"
+	case named[0] >= '0' && named[0] <= '9': // The plus was put into a form without being encoded, and became a blank.
+		parts[zone] = "+" + named
+	}
+	t, err := time.Parse("2 Jan 2006 15:04:05 Z0700", strings.Join(parts, " "))
+	if err != nil {
+		return time.Time{}, false
+	}
+	return utc(t)
+}
+
+// utc returns a moment in UTC, if a Timestamp can hold it.
+func utc(t time.Time) (time.Time, bool) {
 	t = t.UTC()
 	return t, t.Year() >= 1 && t.Year() <= 9999
 }
@@ -157,6 +197,9 @@ func parseEpoch(literal string) (time.Time, bool) {
 
 // isNumber tells whether a text is a number as JSON writes it, and not one of the others that Go reads ("NaN", "0x10").
 func isNumber(literal string) bool {
+	if digits := strings.Trim(literal, "0123456789") == ""; digits && literal != "" && literal[0] != '0' {
+		return true
+	}
 	if strings.Trim(literal, "-+.eE0123456789") != "" {
 		return false
 	}
@@ -250,9 +293,9 @@ func (r *Reader) Embedded(read func(*Reader)) {
 	if inner == "" || inner == "null" {
 		return
 	}
-	if !holdsJSON(jsontext.Value(inner)) || readText([]byte(inner), r.path, r.notes, read) != nil {
-		r.notes.Unmapped(r.Path(), v)
-		r.notes.Warn(callnormv1.WarningKind_WARNING_KIND_UNREADABLE, r.Path(), "the text holds no JSON object or list")
+	if !holdsJSON(jsontext.Value(inner)) || readText([]byte(inner), r.path, r.Notes(), read) != nil {
+		r.Notes().Unmapped(r.Path(), v)
+		r.Notes().Warn(callnormv1.WarningKind_WARNING_KIND_UNREADABLE, r.Path(), "the text holds no JSON object or list")
 	}
 }
 
@@ -278,7 +321,7 @@ func (r *Reader) NamedValues() []*callnormv1.NamedValue {
 				if pair.GetName() != "" {
 					list = append(list, pair)
 				} else if pair.GetValue() != nil {
-					r.notes.Warn(callnormv1.WarningKind_WARNING_KIND_UNREADABLE, r.Path(), "the value has no name")
+					r.Notes().Warn(callnormv1.WarningKind_WARNING_KIND_UNREADABLE, r.Path(), "the value has no name")
 					list = append(list, pair)
 				}
 			}

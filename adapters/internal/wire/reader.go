@@ -1,4 +1,4 @@
-// Package wire reads the JSON of providers, which is often not what their documentation says. A body is checked as a whole
+// Package wire reads the JSON and the forms of providers, which are often not what their documentation says. A body is checked as a whole
 // first; a Reader then goes through it once, from front to back, and nothing can fail any more. Whatever an adapter asks for
 // and finds in another type, and whatever it does not ask for, is kept as unmapped with its path; so nothing that was sent can
 // vanish by oversight, and no odd field can sink a call.
@@ -33,6 +33,8 @@ type Reader struct {
 	dec   *jsontext.Decoder
 	names [1 << namesBits]string // of members, paths, and other words that repeat
 	plain []byte                 // what unquote works in
+	form  []byte                 // a form as JSON
+	parts []pair                 // of a form
 }
 
 type segment struct {
@@ -40,11 +42,12 @@ type segment struct {
 	index int // -1 for members
 }
 
-// Longer names and texts are not kept for the next payload.
+// Longer names and texts, and more parts, are not kept for the next payload.
 const (
 	maxName   = 64
 	namesBits = 9
 	maxPlain  = 64 << 10
+	maxParts  = 256
 )
 
 var readers = sync.Pool{New: func() any { return &Reader{dec: new(jsontext.Decoder)} }}
@@ -65,7 +68,7 @@ func Read(body []byte, read func(*Reader)) error {
 			Detail: "the body is not valid UTF-8, which JSON requires",
 		}
 	}
-	err := readText(body, nil, &Notes{}, read)
+	err := readText(body, nil, nil, read)
 	if err == nil {
 		return nil
 	}
@@ -120,6 +123,13 @@ func (r *Reader) release() {
 	if cap(r.plain) > maxPlain {
 		r.plain = nil
 	}
+	if cap(r.form) > maxPlain {
+		r.form = nil
+	}
+	if cap(r.parts) > maxParts {
+		r.parts = nil
+	}
+	clear(r.parts)
 	readers.Put(r)
 }
 
@@ -140,7 +150,12 @@ func (r *Reader) check(text []byte) error {
 var errTrailing = errors.New("data after the JSON value")
 
 // Notes returns what was noted so far: unmapped fields and warnings.
-func (r *Reader) Notes() *Notes { return r.notes }
+func (r *Reader) Notes() *Notes {
+	if r.notes == nil {
+		r.notes = &Notes{}
+	}
+	return r.notes
+}
 
 // Fresh makes the reader write into new notes from here on, for the next item of a batch.
 func (r *Reader) Fresh() *Notes {
@@ -271,7 +286,7 @@ func (r *Reader) Raw() jsontext.Value { return r.value() }
 // Keep keeps the value as unmapped.
 func (r *Reader) Keep() {
 	if v := r.value(); v != nil {
-		r.notes.Unmapped(r.Path(), v)
+		r.Notes().Unmapped(r.Path(), v)
 	}
 }
 
@@ -338,8 +353,8 @@ func endOfText(text []byte, pos int) int {
 // keepOdd keeps a value that is not what was asked for. Null is no value at all.
 func (r *Reader) keepOdd(v jsontext.Value, what string) {
 	if v != nil && kindOf(v) != 'n' {
-		r.notes.Unmapped(r.Path(), v)
-		r.notes.Warn(callnormv1.WarningKind_WARNING_KIND_WRONG_TYPE, r.Path(), "the value "+what)
+		r.Notes().Unmapped(r.Path(), v)
+		r.Notes().Warn(callnormv1.WarningKind_WARNING_KIND_WRONG_TYPE, r.Path(), "the value "+what)
 	}
 }
 
@@ -376,7 +391,7 @@ func (r *Reader) unquote(quoted []byte) string {
 	var err error
 	if r.plain, err = jsontext.AppendUnquote(r.plain[:0], quoted); err != nil {
 		// It was checked, so nothing but half a surrogate pair can be wrong with it.
-		r.notes.Warn(callnormv1.WarningKind_WARNING_KIND_UNREADABLE, r.Path(), "half a character was replaced by U+FFFD")
+		r.Notes().Warn(callnormv1.WarningKind_WARNING_KIND_UNREADABLE, r.Path(), "half a character was replaced by U+FFFD")
 	}
 	return string(r.plain)
 }
