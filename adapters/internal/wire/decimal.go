@@ -65,4 +65,11 @@ func Decimal(literal string, places int) (string, bool) {
 	return mantissa[:len(mantissa)-len(unsigned)] + whole, true
 }
 
-func isDigits(text string) bool { return text != "" && strings.Trim(text, "0123456789") == "" }
+func isDigits(text string) bool {
+	for i := range len(text) {
+		if text[i] < '0' || text[i] > '9' {
+			return false
+		}
+	}
+	return text != ""
+}

@@ -49,6 +49,7 @@ func ReadForm(form []byte, read func(*Reader)) error {
 // pair is one name with its value, both decoded. Further pairs of the same name follow each other.
 type pair struct {
 	name, value []byte
+	literal     bool // both stand for themselves, in JSON as well
 	next        int // the place of the next pair of this name, or 0
 	later       bool
 }
@@ -66,11 +67,16 @@ func (r *Reader) object(form []byte) []byte {
 		if len(text) > len("{") {
 			text = append(text, ',')
 		}
-		text = append(appendText(text, pairs[i].name), ':')
-		if pairs[i].next == 0 {
-			text = appendText(text, pairs[i].value)
-		} else {
+		switch p := &pairs[i]; {
+		case p.next != 0:
+			text = append(appendText(text, p.name), ':')
 			text = appendTexts(text, valuesOf(pairs, i))
+		case p.literal:
+			text = append(append(append(text, '"'), p.name...), '"', ':', '"')
+			text = append(append(text, p.value...), '"')
+		default:
+			text = append(appendText(text, p.name), ':')
+			text = appendText(text, p.value)
 		}
 	}
 	text = append(text, '}')
@@ -98,14 +104,14 @@ func (r *Reader) pairs(form []byte) []pair {
 		if at := bytes.IndexByte(raw, '='); at >= 0 {
 			name, value = raw[:at], raw[at+1:]
 		}
-		known, named := name, true
-		if !isLiteral(name) {
-			known, decoded, named = decode(decoded, name)
+		if isLiteral(raw) { // as most are
+			pairs = append(pairs, pair{name: name, value: value, literal: true})
+			continue
 		}
-		text, valued := value, true
-		if !isLiteral(value) { // as most are
-			text, decoded, valued = decode(decoded, value)
-		}
+		var known, text []byte
+		var named, valued bool
+		known, decoded, named = decode(decoded, name)
+		text, decoded, valued = decode(decoded, value)
 		if named && valued {
 			pairs = append(pairs, pair{name: known, value: text})
 			continue
@@ -183,10 +189,10 @@ func decode(buffer, encoded []byte) (decoded, grown []byte, ok bool) {
 	return text[start:len(text):len(text)], text, true
 }
 
-// isLiteral tells whether an encoded text stands for itself.
+// isLiteral tells whether an encoded text stands for itself, also within the quotes of JSON.
 func isLiteral(encoded []byte) bool {
 	for _, c := range encoded {
-		if c == '+' || c == '%' || c >= utf8.RuneSelf {
+		if c == '+' || c == '%' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
 			return false
 		}
 	}

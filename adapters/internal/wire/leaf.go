@@ -146,7 +146,11 @@ func parseTime(literal string, naiveUTC bool) (time.Time, bool) {
 
 // parseMail reads the form of RFC 2822, also of its older relatives: the day of the week may be missing, as may the zone.
 func parseMail(literal string, naiveUTC bool) (time.Time, bool) {
-	if t, err := time.Parse(time.RFC1123Z, literal); err == nil { // nearly all are in exactly this form
+	const usual = "Mon, 02 Jan 2006 15:04:05 +0000" // nearly all are in exactly this form, whose zone needs no look-up
+	if t, err := time.Parse(usual, literal); err == nil {
+		return utc(t)
+	}
+	if t, err := time.Parse(time.RFC1123Z, literal); err == nil {
 		return utc(t)
 	}
 	if _, rest, ok := strings.Cut(literal, ","); ok {
@@ -197,7 +201,7 @@ func parseEpoch(literal string) (time.Time, bool) {
 
 // isNumber tells whether a text is a number as JSON writes it, and not one of the others that Go reads ("NaN", "0x10").
 func isNumber(literal string) bool {
-	if digits := strings.Trim(literal, "0123456789") == ""; digits && literal != "" && literal[0] != '0' {
+	if literal != "" && literal[0] != '0' && isDigits(literal) {
 		return true
 	}
 	if strings.Trim(literal, "-+.eE0123456789") != "" {
@@ -214,7 +218,7 @@ func (r *Reader) number() (jsontext.Value, string) {
 	case '0':
 		return v, string(v)
 	case '"':
-		literal := strings.TrimSpace(r.unquote(v))
+		literal := strings.TrimSpace(r.name(v))
 		if literal == "" {
 			return v, ""
 		}
