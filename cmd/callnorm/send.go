@@ -224,25 +224,26 @@ func (c sendCommand) send(ctx context.Context, sign func(signature.Request) (sig
 	if len(d.Body) == 0 && d.Query != "" {
 		method = http.MethodGet
 	}
-	base := c.URL.JoinPath("v1", "webhooks", c.Source)
-	address := base
+	source, event := "/v1/webhooks/"+url.PathEscape(c.Source), ""
 	if d.Event != "" {
-		address = base.JoinPath(d.Event)
+		event = "/" + url.PathEscape(d.Event)
 	}
 	sealed, err := sign(signature.Request{
-		Method: method, Path: strings.TrimPrefix(address.EscapedPath(), strings.TrimSuffix(c.URL.EscapedPath(), "/")), Query: d.Query,
-		Header: d.Header.Clone(), Body: d.Body, Time: time.Now(),
+		Method: method, Path: source + event, Query: d.Query, Header: d.Header.Clone(), Body: d.Body, Time: time.Now(),
 	})
 	if err != nil {
 		return false, fmt.Errorf("it cannot be signed: %w", err)
 	}
+	address := strings.TrimRight(c.URL.String(), "/") + source
 	if sealed.Token != "" {
-		address = base.JoinPath(sealed.Token, d.Event)
+		address += "/" + url.PathEscape(sealed.Token)
 	}
-	address.RawQuery = sealed.Query
+	if address += event; sealed.Query != "" {
+		address += "?" + sealed.Query
+	}
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, method, address.String(), bytes.NewReader(d.Body))
+	request, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(d.Body))
 	if err != nil {
 		return false, err
 	}
@@ -256,7 +257,7 @@ func (c sendCommand) send(ctx context.Context, sign func(signature.Request) (sig
 	if err != nil {
 		return false, err
 	}
-	_, _ = fmt.Fprintf(streams.err, "%s %s with %d bytes: %s\n", method, base.Redacted(), len(d.Body), response.Status)
+	_, _ = fmt.Fprintf(streams.err, "%s %s%s with %d bytes: %s\n", method, source, event, len(d.Body), response.Status)
 	if _, err := fmt.Fprintf(streams.out, "%s\n", bytes.TrimSpace(answer)); err != nil {
 		return false, err
 	}

@@ -2,56 +2,72 @@
 package e2e_test
 
 import (
-	"errors"
-	"os"
-	"path/filepath"
+	"bytes"
+	"net/http"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 
+	"github.com/callnorm/callnorm/adapters"
+	"github.com/callnorm/callnorm/adapters/catalog"
+	"github.com/callnorm/callnorm/adapters/scenario"
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
+	"google.golang.org/protobuf/encoding/protojson"
 )
 
 const folders = "../../adapters"
 
 // sample is a body of a provider's documentation page, and the door it goes to.
 type sample struct {
-	file string
-	path string
-	body []byte
+	name, provider string
+	delivery       adapters.Delivery
 }
 
 // samples finds the fixtures that stand for whole documentation pages.
 func samples(t *testing.T) []sample {
 	t.Helper()
-	files, err := filepath.Glob(folders + "/*/testdata/*_page*.json")
+	set, err := catalog.Set()
 	if err != nil {
 		t.Fatal(err)
 	}
-	sources := map[string]string{"curiousthing": "curious-thing"}
 	var list []sample
-	for _, file := range files {
-		if _, err := os.Stat(file + ".golden"); errors.Is(err, os.ErrNotExist) {
-			continue // not a body that means something
-		}
-		body, err := os.ReadFile(file)
+	for _, adapter := range set.All() {
+		scenarios, err := scenario.Of(adapter)
 		if err != nil {
 			t.Fatal(err)
 		}
-		source := filepath.Base(filepath.Dir(filepath.Dir(file)))
-		if other, ok := sources[source]; ok {
-			source = other
+		for _, one := range scenarios {
+			result, err := adapters.Normalize(adapter, one.Delivery)
+			if err == nil && len(result.Outcomes) > 0 && strings.Contains(one.Name, "_page") {
+				list = append(list, sample{name: one.Name, provider: one.Delivery.Provider, delivery: one.Delivery})
+			}
 		}
-		if strings.Contains(file, "anunzi") {
-			source = "anunzi"
-		}
-		list = append(list, sample{file: filepath.Base(file), path: source, body: body})
 	}
 	if len(list) < 4 {
 		t.Fatalf("only %d samples were found", len(list))
 	}
 	return list
+}
+
+// take posts a sample, which must be kept.
+func (s *service) take(t *testing.T, sample sample) *callnormv1.IngestDeliveryResponse {
+	t.Helper()
+	address := s.url + "/v1/webhooks/" + sample.provider
+	if sample.delivery.Event != "" {
+		address += "/" + sample.delivery.Event
+	}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, address, bytes.NewReader(sample.delivery.Body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header = sample.delivery.Header.Clone()
+	code, text := do(t, http.DefaultClient, request)
+	answer := &callnormv1.IngestDeliveryResponse{}
+	if err := protojson.Unmarshal(text, answer); code != http.StatusOK || err != nil {
+		t.Fatalf("%s: %d %s", sample.name, code, text)
+	}
+	return answer
 }
 
 func TestNothingIsLostOverKillMinus9(t *testing.T) {
@@ -62,9 +78,9 @@ func TestNothingIsLostOverKillMinus9(t *testing.T) {
 	var names []string
 	states := make(map[string]*callnormv1.CallOutcome)
 	for _, sample := range list {
-		answer := s.post(t, sample.path, sample.body)
+		answer := s.take(t, sample)
 		if answer.GetDuplicate() || len(answer.GetOutcomes()) == 0 {
-			t.Errorf("%s: %v", sample.file, answer)
+			t.Errorf("%s: %v", sample.name, answer)
 		}
 		for _, outcome := range answer.GetOutcomes() {
 			names = append(names, outcome.GetName())
@@ -85,9 +101,9 @@ func TestNothingIsLostOverKillMinus9(t *testing.T) {
 	}
 	later, _ := s.follow(t, after(last))
 	for _, sample := range list {
-		answer := s.post(t, sample.path, sample.body)
+		answer := s.take(t, sample)
 		if !answer.GetDuplicate() {
-			t.Errorf("%s is no duplicate any more: %v", sample.file, answer)
+			t.Errorf("%s is no duplicate any more: %v", sample.name, answer)
 		}
 	}
 	for name, before := range states {

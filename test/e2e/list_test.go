@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/callnorm/callnorm/adapters"
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
 	"github.com/callnorm/callnorm/internal/address"
 	gocmp "github.com/google/go-cmp/cmp"
@@ -38,12 +39,12 @@ func library(t *testing.T) (s *service, outcomes map[string]*callnormv1.CallOutc
 			if err != nil {
 				t.Fatal(err)
 			}
-			list = append(list, sample{filepath.Base(file), "voxia", body})
+			list = append(list, sample{filepath.Base(file), "voxia", adapters.Delivery{Body: body}})
 		}
 	}
 	outcomes = make(map[string]*callnormv1.CallOutcome)
 	for _, sample := range list {
-		for _, told := range s.post(t, sample.path, sample.body).GetOutcomes() {
+		for _, told := range s.take(t, sample).GetOutcomes() {
 			outcomes[told.GetName()] = nil
 		}
 	}

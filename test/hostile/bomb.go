@@ -88,7 +88,7 @@ func (*options) sendBombs(ctx context.Context, s *service, g *generator, _ io.Wr
 
 // sendZipped sends a compressed body that is signed as it goes over the wire.
 func sendZipped(ctx context.Context, c *http.Client, s *service, d *door, wire []byte, declared bool) (status int, text []byte) {
-	header, err := sign(d.honest, wire)
+	header, err := d.sign(d.honest, wire)
 	if err != nil {
 		return 0, []byte(err.Error())
 	}

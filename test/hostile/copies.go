@@ -66,7 +66,7 @@ type copies struct {
 
 func newCopies(count int, d *door, n int) *copies {
 	body := fmt.Appendf(nil, `{"status":"completed","call":{"call_id":"copied-%d","status":"completed","end_call_reason":"agent_goodbye","duration":7}}`, n)
-	header, err := sign(d.honest, body)
+	header, err := d.sign(d.honest, body)
 	if err != nil {
 		panic(err) // it has the id that is signed
 	}

@@ -20,6 +20,7 @@ type door struct {
 	scheme        string // as the configuration names it
 	secret        string // as it stands in the file of the secret, or of the public key
 	honest        *signature.Sender
+	now           func() time.Time
 	stranger      *signature.Sender // has the right scheme and the wrong secret
 }
 
@@ -53,7 +54,7 @@ func newDoors(set *adapters.Set, seed uint64) (map[string][2]*door, error) {
 
 func newDoor(name, adapter, scheme string, settings signature.Settings, seed uint64) (*door, error) {
 	settings = settings.WithDefaults()
-	d := &door{name: name, adapter: adapter, settings: settings, scheme: scheme}
+	d := &door{name: name, adapter: adapter, settings: settings, scheme: scheme, now: time.Now}
 	var err error
 	if d.honest, err = newSender(settings, fmt.Sprintf("honest %s %d", name, seed)); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
@@ -78,8 +79,8 @@ func newSender(settings signature.Settings, text string) (*signature.Sender, err
 }
 
 // sign returns the header that proves a body, or an error when the scheme cannot sign it.
-func sign(sender *signature.Sender, body []byte) (http.Header, error) {
-	request, err := sender.Sign(signature.Request{Method: http.MethodPost, Body: body, Time: time.Now()})
+func (d *door) sign(sender *signature.Sender, body []byte) (http.Header, error) {
+	request, err := sender.Sign(signature.Request{Method: http.MethodPost, Body: body, Time: d.now()})
 	return request.Header, err
 }
 
@@ -88,7 +89,7 @@ func sign(sender *signature.Sender, body []byte) (http.Header, error) {
 func (d *door) forge(r *mathrand.Rand, body []byte) http.Header {
 	names := d.settings.Headers
 	name := names[r.IntN(len(names))]
-	header, err := sign(d.honest, body)
+	header, err := d.sign(d.honest, body)
 	good := ""
 	if err == nil {
 		good = header.Get(names[0])
@@ -97,7 +98,7 @@ func (d *door) forge(r *mathrand.Rand, body []byte) http.Header {
 	case kind == 0:
 		return http.Header{}
 	case kind == 1:
-		if header, err := sign(d.stranger, body); err == nil {
+		if header, err := d.sign(d.stranger, body); err == nil {
 			return header
 		}
 	case kind == 2 && good != "":

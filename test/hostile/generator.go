@@ -197,9 +197,9 @@ func (g *generator) prove(r *rand.Rand, f *fixture, content []byte, s *shot) {
 		s.made += ", forged"
 	} else {
 		var err error
-		if header, err = sign(s.door.honest, content); err != nil { // such as a body without the id that is signed
+		if header, err = s.door.sign(s.door.honest, content); err != nil { // such as a body without the id that is signed
 			s.door = pair[1]
-			if header, err = sign(s.door.honest, content); err != nil {
+			if header, err = s.door.sign(s.door.honest, content); err != nil {
 				panic(err) // every body can be signed there
 			}
 		}

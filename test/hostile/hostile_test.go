@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/callnorm/callnorm/adapters"
 	"github.com/callnorm/callnorm/adapters/catalog"
@@ -47,8 +48,16 @@ func openDoors(t *testing.T) map[string][2]*door {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, pair := range doors {
+		for _, d := range pair {
+			d.now = func() time.Time { return at }
+		}
+	}
 	return doors
 }
+
+// at is when all requests are signed.
+var at = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 // fingerprint is what a request looks like on the wire, short.
 func fingerprint(t *testing.T, s shot) [sha256.Size]byte {
@@ -158,7 +167,7 @@ func TestRequestsAreSignedAsTheyAreWanted(t *testing.T) {
 				t.Fatalf("request %d (%s): %v", n, s.made, err)
 			}
 		}
-		_, err := verifiers[s.door].Verify(signature.Request{Method: http.MethodPost, Header: s.header, Body: content})
+		_, err := verifiers[s.door].Verify(signature.Request{Method: http.MethodPost, Header: s.header, Body: content, Time: at})
 		if (err == nil) != (s.want == http.StatusOK) {
 			t.Errorf("request %d (%s): %v, and %d is wanted", n, s.made, err, s.want)
 		}

@@ -50,7 +50,7 @@ func ReadForm(form []byte, read func(*Reader)) error {
 type pair struct {
 	name, value []byte
 	literal     bool // both stand for themselves, in JSON as well
-	next        int // the place of the next pair of this name, or 0
+	next        int  // the place of the next pair of this name, or 0
 	later       bool
 }
 
