@@ -35,7 +35,8 @@ type NormalizationServiceClient interface {
 	// Errors: INVALID_ARGUMENT when nothing names an adapter, NOT_FOUND when the adapter or source does not exist.
 	Normalize(ctx context.Context, in *NormalizeRequest, opts ...grpc.CallOption) (*NormalizeResponse, error)
 	// Keeps a delivery durably and normalizes it: the webhook door for relays and backfill, and for providers over
-	// `POST /v1/webhooks/{source}[/{event}]`, where the body is taken byte for byte as it is, whatever its content type. The
+	// `POST /v1/webhooks/{source}[/{event}]`, where the body is taken byte for byte as it is, whatever its content type; a provider
+	// that delivers by GET, with everything in the query, may do so at the same address. The
 	// answer means that the delivery is on disk. A repeated delivery is answered like the first and changes nothing. A relay hands on
 	// what the provider signed: the source verifies it as at the door, except one that proves itself by a secret in the path, which
 	// has no place here and is always refused.
@@ -86,7 +87,8 @@ type NormalizationServiceServer interface {
 	// Errors: INVALID_ARGUMENT when nothing names an adapter, NOT_FOUND when the adapter or source does not exist.
 	Normalize(context.Context, *NormalizeRequest) (*NormalizeResponse, error)
 	// Keeps a delivery durably and normalizes it: the webhook door for relays and backfill, and for providers over
-	// `POST /v1/webhooks/{source}[/{event}]`, where the body is taken byte for byte as it is, whatever its content type. The
+	// `POST /v1/webhooks/{source}[/{event}]`, where the body is taken byte for byte as it is, whatever its content type; a provider
+	// that delivers by GET, with everything in the query, may do so at the same address. The
 	// answer means that the delivery is on disk. A repeated delivery is answered like the first and changes nothing. A relay hands on
 	// what the provider signed: the source verifies it as at the door, except one that proves itself by a secret in the path, which
 	// has no place here and is always refused.
