@@ -146,7 +146,7 @@ func (p *payload) setTransfer() {
 	case p.afterTransfer.span != nil && p.afterTransfer.span.AsDuration() == 0:
 		// "If the transfer duration was 0 seconds, the handoff probably failed."
 		t.Result = callnormv1.TransferResult_TRANSFER_RESULT_STARTED
-	case p.transferTime != nil, p.afterTransfer.span != nil, taken:
+	case p.transferredTo != "" && (p.transferTime != nil || p.afterTransfer.span != nil), taken:
 		t.Result = callnormv1.TransferResult_TRANSFER_RESULT_COMPLETED
 	}
 }
@@ -198,6 +198,9 @@ func (p *payload) transferred() *callnormv1.Transfer {
 func (p *payload) setReport() {
 	o := &p.call
 	status, mapping := statuses.Find(p.notes, p.status.path, p.status.text)
+	if status.status == callnormv1.CallStatus_CALL_STATUS_UNSPECIFIED {
+		mapping = callnormv1.Mapping_MAPPING_UNSPECIFIED // Bland says that it does not know
+	}
 	o.Status, o.StatusRaw, o.StatusMapping = status.status, p.status.text, mapping
 	queued, _ := queue.Find(p.notes, p.queueStatus.path, p.queueStatus.text)
 	over := p.isOver(status, queued)
@@ -244,6 +247,8 @@ func (p *payload) isOver(status statusMeaning, queued queueMeaning) bool {
 	case !*p.completed && status.over():
 		p.notes.Warn(callnormv1.WarningKind_WARNING_KIND_CONTRADICTION, "completed", "says that the call goes on, and the status that it is over, which counts")
 		return true
+	case !*p.completed && p.status.text == "" && queued.failed:
+		return true // an error in the queue is the end, though nothing was completed
 	case *p.completed && status.open:
 		p.notes.Warn(callnormv1.WarningKind_WARNING_KIND_CONTRADICTION, p.status.path, "says that the call goes on, and `completed` that it is over, which counts")
 	}
@@ -333,6 +338,21 @@ func (p *payload) setEndOfConversation(end *callnormv1.CallEnd, by endMeaning) {
 	}
 }
 
+// stopped returns who stopped a call that did not come about: of a callee who did, which side that is, and nobody where the number
+// was wrong or out of reach.
+func (p *payload) stopped(told sip.Meaning) callnormv1.EndedBy {
+	switch {
+	case told.By != callnormv1.EndedBy_ENDED_BY_CALLEE:
+		return told.By
+	case told.Reason == callnormv1.EndReason_END_REASON_INVALID_NUMBER, told.Reason == callnormv1.EndReason_END_REASON_UNREACHABLE:
+		return callnormv1.EndedBy_ENDED_BY_UNSPECIFIED
+	case p.call.GetDirection() == callnormv1.Direction_DIRECTION_OUTBOUND:
+		return callnormv1.EndedBy_ENDED_BY_CUSTOMER
+	default:
+		return told.By
+	}
+}
+
 // setFailure says why a call did not come about: the error tells it best, then the queue, then the status.
 func (p *payload) setFailure(end *callnormv1.CallEnd, status statusMeaning, queued queueMeaning, failure errorMeaning, found callnormv1.Mapping) {
 	told := failure.meaning()
@@ -343,8 +363,8 @@ func (p *payload) setFailure(end *callnormv1.CallEnd, status statusMeaning, queu
 		if failure.code != 0 {
 			end.SipCode = &failure.code
 		}
-		if end.GetEndedByRaw() == "" && told.By != callnormv1.EndedBy_ENDED_BY_UNSPECIFIED {
-			end.EndedBy, end.EndedByRaw, end.EndedByMapping = told.By, p.errorMessage.text, callnormv1.Mapping_MAPPING_HEURISTIC
+		if by := p.stopped(told); end.GetEndedByRaw() == "" && by != callnormv1.EndedBy_ENDED_BY_UNSPECIFIED {
+			end.EndedBy, end.EndedByRaw, end.EndedByMapping = by, p.errorMessage.text, callnormv1.Mapping_MAPPING_HEURISTIC
 		}
 	case plain && isCause(queued.reason):
 		setReason(end, queued.reason, p.queueStatus.text, callnormv1.Mapping_MAPPING_HEURISTIC)

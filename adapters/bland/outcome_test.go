@@ -67,7 +67,7 @@ func TestEveryStatus(t *testing.T) {
 		"no-answer":   {status: noAnswer, mapping: exact, reason: callnormv1.EndReason_END_REASON_NO_ANSWER, completeness: final, class: "no_answer"},
 		"canceled":    {status: canceled, mapping: exact, reason: callnormv1.EndReason_END_REASON_CANCELED_BEFORE_ANSWER, completeness: final, class: "canceled"},
 		"cancelled":   {status: canceled, mapping: heuristic, reason: callnormv1.EndReason_END_REASON_CANCELED_BEFORE_ANSWER, completeness: final, class: "canceled"},
-		"unknown":     {status: untold, mapping: exact, completeness: partial},
+		"unknown":     {status: untold, completeness: partial},
 		"in-progress": {status: callnormv1.CallStatus_CALL_STATUS_IN_PROGRESS, mapping: heuristic, completeness: partial},
 		"queued":      {status: callnormv1.CallStatus_CALL_STATUS_QUEUED, mapping: heuristic, completeness: partial},
 		"vanished":    {status: callnormv1.CallStatus_CALL_STATUS_OTHER, mapping: none, completeness: partial},
@@ -138,8 +138,8 @@ func TestStatusTogetherWithAnsweredBy(t *testing.T) {
 			answeredBy: callnormv1.AnsweredByKind_ANSWERED_BY_KIND_HUMAN, by: classified,
 		},
 		"an unknown status and words":      {members: `"completed":true,"status":"unknown"` + spoke, status: completed, mapping: heuristic},
-		"an unknown status and nothing":    {members: `"completed":true,"status":"unknown"`, status: untold, mapping: exact},
-		"an unknown status and a no-error": {members: `"completed":true,"status":"unknown","error_message":"unknown"`, status: untold, mapping: exact},
+		"an unknown status and nothing":    {members: `"completed":true,"status":"unknown"`, status: untold},
+		"an unknown status and a no-error": {members: `"completed":true,"status":"unknown","error_message":"unknown"`, status: untold},
 		"a disposition is no status":       {members: `"completed":true,"disposition_tag":"NO_ANSWER"`, status: untold},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -166,12 +166,10 @@ func TestEveryErrorMessage(t *testing.T) {
 	}{
 		"Call failed.": {reason: callnormv1.EndReason_END_REASON_ERROR, alone: failed},
 		"Call failed. The number you dialed is not found.": {
-			reason: callnormv1.EndReason_END_REASON_INVALID_NUMBER, mapping: exact, code: 404,
-			by: callnormv1.EndedBy_ENDED_BY_CALLEE, alone: failed,
+			reason: callnormv1.EndReason_END_REASON_INVALID_NUMBER, mapping: exact, code: 404, alone: failed,
 		},
 		"Call failed. The number you dialed is temporarily unavailable.": {
-			reason: callnormv1.EndReason_END_REASON_UNREACHABLE, mapping: exact, code: 480,
-			by: callnormv1.EndedBy_ENDED_BY_CALLEE, alone: noAnswer,
+			reason: callnormv1.EndReason_END_REASON_UNREACHABLE, mapping: exact, code: 480, alone: noAnswer,
 		},
 		"Call failed. The number you dialed is busy. Please try again later.": {
 			reason: callnormv1.EndReason_END_REASON_BUSY, mapping: exact, code: 486, by: callnormv1.EndedBy_ENDED_BY_CALLEE, alone: busy,
@@ -317,7 +315,7 @@ func TestColdTransfer(t *testing.T) {
 	}{
 		"by its time":          {`"transferred_to":"+12025550103","transferred_at":"2025-12-17T19:18:42.525Z"`, "[TRANSFER_RESULT_COMPLETED]"},
 		"by its length":        {`"transferred_to":"+12025550103","post_transfer_duration":0.5`, "[TRANSFER_RESULT_COMPLETED]"},
-		"without a target":     {`"transferred_at":"2025-12-17T19:18:42.525Z"`, "[TRANSFER_RESULT_COMPLETED]"},
+		"without a target":     {`"transferred_at":"2025-12-17T19:18:42.525Z"`, "[TRANSFER_RESULT_UNSPECIFIED]"},
 		"of no length":         {`"transferred_to":"+12025550103","transferred_at":"2025-12-17T19:18:42.525Z","post_transfer_duration":0`, "[TRANSFER_RESULT_STARTED]"},
 		"a target alone":       {`"transferred_to":"+12025550103"`, "[TRANSFER_RESULT_UNSPECIFIED]"},
 		"an empty target":      {`"transferred_to":""`, "[]"},

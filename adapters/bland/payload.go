@@ -452,7 +452,6 @@ func (p *payload) readPrice(r *wire.Reader) {
 }
 
 func (p *payload) readWarmTransfer(r *wire.Reader) {
-	p.warm.told = r.Kind() == '{'
 	for name := range r.Members() {
 		switch name {
 		case "state":
@@ -465,6 +464,7 @@ func (p *payload) readWarmTransfer(r *wire.Reader) {
 			}
 		}
 	}
+	p.warm.told = p.warm.state.text != "" || len(p.warm.legs) > 0 // an empty object stands beside cold transfers, too
 }
 
 func (p *payload) readProxyCall(r *wire.Reader) {

@@ -1,6 +1,7 @@
 package retell
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -453,6 +454,7 @@ func (p *payload) fromText(list *timeline) *timeline {
 			turn.Text += "\n" + line
 		}
 	}
+	l.turns = slices.DeleteFunc(l.turns, func(turn *callnormv1.TranscriptTurn) bool { return turn.GetText() == "" })
 	list.cursor = 0
 	for i, turn := range l.turns {
 		if twin := list.find(&entry{role: words.Plain(turn.GetRoleRaw()), text: turn.GetText()}); twin != nil {

@@ -40,6 +40,7 @@ type turn struct {
 type toolCall struct {
 	id, name, kind, arguments, result string
 	moment
+	answered moment
 }
 
 func (c *conversation) empty() bool { return len(c.turns)+len(c.tools) == 0 }
@@ -48,7 +49,7 @@ func (c *conversation) empty() bool { return len(c.turns)+len(c.tools) == 0 }
 func (c *conversation) repeats(known *conversation) bool {
 	for _, tool := range c.tools {
 		same := func(other toolCall) bool {
-			tool.kind, tool.moment = other.kind, other.moment
+			tool.kind, tool.moment, tool.answered = other.kind, other.moment, other.answered
 			return tool == other
 		}
 		if !slices.ContainsFunc(known.tools, same) {
@@ -266,7 +267,7 @@ func (c *conversation) add(m *message, path string, notes *wire.Notes) {
 		c.addTool(call, path+".toolCalls", notes)
 	}
 	if m.toolCallID != "" || m.result != "" {
-		c.addTool(toolCall{id: m.toolCallID, name: m.toolName, result: m.result}, path, notes)
+		c.addTool(toolCall{id: m.toolCallID, name: m.toolName, result: m.result, answered: m.moment}, path, notes)
 	} else if m.toolName != "" {
 		notes.UnmappedText(path+".name", m.toolName)
 	}
@@ -323,6 +324,9 @@ func (c *conversation) addTool(call toolCall, path string, notes *wire.Notes) {
 	}
 	if known.moment == (moment{}) {
 		known.moment = call.moment
+	}
+	if known.answered == (moment{}) {
+		known.answered = call.answered
 	}
 }
 
@@ -390,9 +394,13 @@ func (p *report) setConversation(o *callnormv1.CallOutcome) (first, last time.Ti
 			p.addSpeaker(o, said)
 		}
 		first = zero
+		if text := p.text(transcript); !p.talk.tells(text) {
+			p.notes.UnmappedText(p.path(transcript), text)
+		}
 	} else if p.text(transcript) != "" {
 		o.Transcript = divide(p.path(transcript), p.text(transcript))
 	}
+	measured := false
 	for _, call := range p.talk.tools {
 		tool := &callnormv1.ToolCall{
 			Id: p.notes.Usable(p.prefix+"toolCallId", call.id), Tool: call.name, KindRaw: call.kind,
@@ -402,9 +410,52 @@ func (p *report) setConversation(o *callnormv1.CallOutcome) (first, last time.Ti
 		if tool.StartOffset, _ = call.since(zero); tool.GetStartOffset() == nil && !call.at.IsZero() {
 			tool.StartTime = timestamppb.New(call.at)
 		}
+		if tool.Duration = call.took(); tool.GetDuration() != nil {
+			measured = true
+		}
 		o.ToolCalls = append(o.ToolCalls, tool)
 	}
+	if measured {
+		p.notes.Derived("tool_calls.duration")
+	}
 	return first, last
+}
+
+// took returns how long a tool worked: from its call until its answer.
+func (c *toolCall) took() *durationpb.Duration {
+	switch {
+	case !c.at.IsZero() && !c.answered.at.IsZero():
+		return span(c.answered.at.Sub(c.at))
+	case c.told && c.answered.told:
+		return span(c.answered.fromStart - c.fromStart)
+	default:
+		return nil
+	}
+}
+
+// tells tells whether the turns say all that a text says, which is made of them by the documentation: each of its lines is in one of
+// the turns, or one of the turns in it, in their order.
+func (c *conversation) tells(text string) bool {
+	at := 0
+	for line := range strings.SplitSeq(text, "\n") {
+		if prefix, said, ok := strings.Cut(line, ":"); ok && len(prefix) <= longestSpeaker {
+			if _, _, known := speakers.Known(strings.TrimSpace(prefix)); known {
+				line = said
+			}
+		}
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		for ; at < len(c.turns); at++ {
+			if said := strings.TrimSpace(c.turns[at].text); strings.Contains(said, line) || said != "" && strings.Contains(line, said) {
+				break
+			}
+		}
+		if at == len(c.turns) {
+			return false
+		}
+	}
+	return true
 }
 
 func later(a, b time.Time) time.Time {

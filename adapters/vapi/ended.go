@@ -85,7 +85,10 @@ var endings = words.Table[ending]{
 		"customer_ended_call":                             customerHungUp,
 		"customer_ended_call_after_warm_transfer_attempt": customerHungUp,
 		"customer_ended_call_before_warm_transfer":        customerHungUp,
-		"customer_ended_call_during_transfer":             customerHungUp,
+		"customer_ended_call_during_transfer": {
+			status: callnormv1.CallStatus_CALL_STATUS_COMPLETED, reason: callnormv1.EndReason_END_REASON_CUSTOMER_HANGUP,
+			by: callnormv1.EndedBy_ENDED_BY_CUSTOMER, transfer: callnormv1.TransferResult_TRANSFER_RESULT_CANCELED,
+		},
 		"assistant_said_end_call_phrase": {
 			status: callnormv1.CallStatus_CALL_STATUS_COMPLETED, reason: callnormv1.EndReason_END_REASON_END_PHRASE,
 			by: callnormv1.EndedBy_ENDED_BY_AGENT,

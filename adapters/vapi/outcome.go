@@ -257,8 +257,11 @@ func (p *report) correctStatus(o *callnormv1.CallOutcome) {
 	})
 	calledOff := o.GetEnd().GetReason() == callnormv1.EndReason_END_REASON_API_REQUEST ||
 		o.GetEnd().GetReason() == callnormv1.EndReason_END_REASON_MANUAL
-	if answered && (calledOff || o.GetEnd().GetReasonRaw() == "") {
+	switch {
+	case answered && (calledOff || o.GetEnd().GetReasonRaw() == ""):
 		o.Status, o.StatusMapping = callnormv1.CallStatus_CALL_STATUS_COMPLETED, callnormv1.Mapping_MAPPING_HEURISTIC
+	case calledOff && len(p.talk.turns) > 0: // the agent spoke; whether to anybody, nothing tells
+		o.StatusMapping = callnormv1.Mapping_MAPPING_HEURISTIC
 	}
 }
 
