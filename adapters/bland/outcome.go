@@ -338,19 +338,12 @@ func (p *payload) setEndOfConversation(end *callnormv1.CallEnd, by endMeaning) {
 	}
 }
 
-// stopped returns who stopped a call that did not come about: of a callee who did, which side that is, and nobody where the number
-// was wrong or out of reach.
+// stopped returns who stopped a call that did not come about: of a callee, which side that is, where it is known.
 func (p *payload) stopped(told sip.Meaning) callnormv1.EndedBy {
-	switch {
-	case told.By != callnormv1.EndedBy_ENDED_BY_CALLEE:
-		return told.By
-	case told.Reason == callnormv1.EndReason_END_REASON_INVALID_NUMBER, told.Reason == callnormv1.EndReason_END_REASON_UNREACHABLE:
-		return callnormv1.EndedBy_ENDED_BY_UNSPECIFIED
-	case p.call.GetDirection() == callnormv1.Direction_DIRECTION_OUTBOUND:
+	if told.By == callnormv1.EndedBy_ENDED_BY_CALLEE && p.call.GetDirection() == callnormv1.Direction_DIRECTION_OUTBOUND {
 		return callnormv1.EndedBy_ENDED_BY_CUSTOMER
-	default:
-		return told.By
 	}
+	return told.By
 }
 
 // setFailure says why a call did not come about: the error tells it best, then the queue, then the status.

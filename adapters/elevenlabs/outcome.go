@@ -387,7 +387,8 @@ func (c *record) setEnd() {
 		return t.GetKind() != callnormv1.TransferKind_TRANSFER_KIND_AGENT && t.GetResult() == callnormv1.TransferResult_TRANSFER_RESULT_COMPLETED
 	})
 	switch {
-	case c.failed.told() && (!known || meaning.fault):
+	case c.failed.told() && (!known || meaning.fault || meaning == customerHungUp):
+		// An error cuts the client off, which the text then tells.
 		raw, meaning = c.endByError(raw)
 		known = true
 	case raw == "":

@@ -321,7 +321,7 @@ func TestVoicemail(t *testing.T) {
 		},
 		"no message": {
 			object{"termination_reason": "voicemail_detection tool was called."},
-			useTool("voicemail_detection", object{"result": object{"result_type": "voicemail_detection_success", "voicemail_message": nil}}),
+			useTool("voicemail_detection", object{"result": object{"result_type": "voicemail_detection_success", "voicemail_message": ""}}),
 			callnormv1.EndReason_END_REASON_VOICEMAIL_DETECTED_HANGUP, "voicemail_detection_success", llm, &no,
 		},
 		"nobody tells of a message": {

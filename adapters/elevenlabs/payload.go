@@ -488,7 +488,13 @@ func (c *record) readClientData(r *wire.Reader) {
 		case "dynamic_variables":
 			c.readVariables(r)
 		case "custom_llm_extra_body":
-			c.call.Metadata = append(c.call.Metadata, r.NamedValues()...)
+			for name := range r.Members() {
+				if words.Credential(name) {
+					r.Skip()
+				} else {
+					c.call.Metadata = append(c.call.Metadata, &callnormv1.NamedValue{Name: name, Value: r.Value()})
+				}
+			}
 		case "user_id":
 			if w := readWord(r); c.userID.text == "" {
 				c.userID = w
@@ -507,10 +513,11 @@ func (c *record) readClientData(r *wire.Reader) {
 	}
 }
 
-// readVariables reads the variables of the conversation. Those called secret__ are there for the headers of requests.
+// readVariables reads the variables of the conversation. Those that prove something, such as secret__ ones, are there for
+// the headers of requests.
 func (c *record) readVariables(r *wire.Reader) {
 	for name := range r.Members() {
-		if strings.HasPrefix(name, "secret__") {
+		if words.Credential(name) {
 			r.Skip()
 			continue
 		}

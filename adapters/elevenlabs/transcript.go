@@ -315,7 +315,8 @@ func (s *toolResult) member(r *wire.Reader, name string) {
 	case "reason":
 		s.reason = r.Text()
 	case "voicemail_message":
-		s.voicemailTold, s.voicemailMessage = true, strings.TrimSpace(r.Text())
+		s.voicemailTold = r.Kind() != 'n'
+		s.voicemailMessage = strings.TrimSpace(r.Text())
 	case "transfer_number":
 		s.number = r.Text()
 	case "from_agent":

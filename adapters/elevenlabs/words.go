@@ -232,28 +232,47 @@ var terminations = []struct {
 	{"transfer", handedOver},
 	{"silence", fellSilent}, // "Ending conversation after 40 seconds of silence."
 	{"inactiv", fellSilent},
+	{"no response", fellSilent},
+	{"not speak", fellSilent},
+	{"not respond", fellSilent},
+	{"no user input", fellSilent},
+	{"no input", fellSilent},
+	{"idle", fellSilent},
 	{"llm", endMeaning{reason: callnormv1.EndReason_END_REASON_LLM_ERROR, by: callnormv1.EndedBy_ENDED_BY_SYSTEM, fault: true}},
 	{"tts", endMeaning{reason: callnormv1.EndReason_END_REASON_TTS_ERROR, by: callnormv1.EndedBy_ENDED_BY_SYSTEM, fault: true}},
 	{"asr", endMeaning{reason: callnormv1.EndReason_END_REASON_STT_ERROR, by: callnormv1.EndedBy_ENDED_BY_SYSTEM, fault: true}},
+	{"remote party", customerHungUp},        // "Call ended by remote party"
+	{"client disconnected", customerHungUp}, // also with the code of the connection's close behind it
+	{"client_disconnected", customerHungUp},
 	{"error", somethingFailed},
 	{"fail", somethingFailed},
 	{"exception", somethingFailed},
 	{"max duration", tookTooLong},
 	{"max_duration", tookTooLong},
 	{"maximum", tookTooLong},
-	{"exceeded", tookTooLong},
+	{"duration limit", tookTooLong},
+	{"exceeded", timedOut}, // some limit
 	{"timeout", timedOut},
 	{"timed out", timedOut},
 	{"time limit", timedOut},
-	{"remote party", customerHungUp},        // "Call ended by remote party"
-	{"client disconnected", customerHungUp}, // also with the code of the connection's close behind it
-	{"client_disconnected", customerHungUp},
 	{"guardrail", endMeaning{reason: callnormv1.EndReason_END_REASON_CUSTOM_RULE, by: callnormv1.EndedBy_ENDED_BY_SYSTEM}},
 	{"by the agent", agentHungUp},
 	{"by agent", agentHungUp},
-	{"user", customerHungUp}, // "the conversation was ended by the user"
-	{"caller", customerHungUp},
-	{"customer", customerHungUp},
+	{"agent ended", agentHungUp},
+	// A text that only speaks of somebody, such as one who did not answer, does not say that he ended it.
+	{"by the user", customerHungUp}, // "the conversation was ended by the user"
+	{"by user", customerHungUp},
+	{"user ended", customerHungUp},
+	{"user hung up", customerHungUp},
+	{"user disconnected", customerHungUp},
+	{"by the caller", customerHungUp},
+	{"by caller", customerHungUp},
+	{"caller ended", customerHungUp},
+	{"caller hung up", customerHungUp},
+	{"by the customer", customerHungUp},
+	{"by customer", customerHungUp},
+	{"customer ended", customerHungUp},
+	{"customer hung up", customerHungUp},
 }
 
 // What several parts mean.

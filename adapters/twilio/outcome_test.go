@@ -272,7 +272,7 @@ func TestWhoEndedACall(t *testing.T) {
 		},
 		"a number that does not exist": {
 			[]string{"CallStatus", "failed", "SipResponseCode", "404", "Direction", "outbound-api"},
-			callee, "404", callnormv1.EndReason_END_REASON_INVALID_NUMBER,
+			callnormv1.EndedBy_ENDED_BY_UNSPECIFIED, "", callnormv1.EndReason_END_REASON_INVALID_NUMBER,
 		},
 		"a network without room": {
 			[]string{"CallStatus", "failed", "SipResponseCode", "503", "Direction", "outbound-api"},

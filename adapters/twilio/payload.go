@@ -235,7 +235,7 @@ func (p *payload) otherMember(r *wire.Reader, name string) {
 		switch side := p.sideOf(name); {
 		case side != nil:
 			side.readPlace(r, name)
-		case p.byQuery && isCredential(name):
+		case p.byQuery && words.Credential(name):
 			r.Skip()
 		case p.byQuery && name != "" && name[0] >= 'a' && name[0] <= 'z': // as no field of Twilio's begins
 			p.metadata = append(p.metadata, &callnormv1.NamedValue{Name: name, Value: r.Value()})
@@ -286,25 +286,10 @@ func customParameters(query string) []*callnormv1.NamedValue {
 	var list []*callnormv1.NamedValue
 	_ = wire.ReadForm([]byte(query), func(r *wire.Reader) { // a query that is no form says nothing
 		for name := range r.Members() {
-			if !isCredential(name) {
+			if !words.Credential(name) {
 				list = append(list, &callnormv1.NamedValue{Name: name, Value: r.Value()})
 			}
 		}
 	})
 	return list
-}
-
-// isCredential tells from a parameter's name whether it proves something, which is nobody's business behind the door.
-func isCredential(name string) bool {
-	plain := strings.ReplaceAll(words.Plain(name), "_", "")
-	switch plain {
-	case "key", "sig", "hmac", "pw", "pwd", "auth", "authorization", "bodysha256":
-		return true
-	}
-	for _, part := range []string{"token", "secret", "passw", "signature", "apikey", "credential"} {
-		if strings.Contains(plain, part) {
-			return true
-		}
-	}
-	return false
 }

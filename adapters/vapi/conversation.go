@@ -422,18 +422,18 @@ func (p *report) setConversation(o *callnormv1.CallOutcome) (first, last time.Ti
 }
 
 // took returns how long a tool worked: from its call until its answer.
-func (c *toolCall) took() *durationpb.Duration {
+func (t *toolCall) took() *durationpb.Duration {
 	switch {
-	case !c.at.IsZero() && !c.answered.at.IsZero():
-		return span(c.answered.at.Sub(c.at))
-	case c.told && c.answered.told:
-		return span(c.answered.fromStart - c.fromStart)
+	case !t.at.IsZero() && !t.answered.at.IsZero():
+		return span(t.answered.at.Sub(t.at))
+	case t.told && t.answered.told:
+		return span(t.answered.fromStart - t.fromStart)
 	default:
 		return nil
 	}
 }
 
-// tells tells whether the turns say all that a text says, which is made of them by the documentation: each of its lines is in one of
+// tells reports whether the turns say all that a text says, which is made of them by the documentation: each of its lines is in one of
 // the turns, or one of the turns in it, in their order.
 func (c *conversation) tells(text string) bool {
 	at := 0

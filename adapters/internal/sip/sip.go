@@ -8,7 +8,7 @@ import callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
 type Meaning struct {
 	Status callnormv1.CallStatus
 	Reason callnormv1.EndReason
-	// By is unspecified where the fault is with the account that placed the call.
+	// By is unspecified where nobody stopped the call: the number is wrong, or out of reach, or the fault is with the account.
 	By callnormv1.EndedBy
 }
 
@@ -20,13 +20,13 @@ func Find(code int32) (Meaning, bool) {
 }
 
 var (
-	invalid    = Meaning{callnormv1.CallStatus_CALL_STATUS_FAILED, callnormv1.EndReason_END_REASON_INVALID_NUMBER, callnormv1.EndedBy_ENDED_BY_CALLEE}
+	invalid    = Meaning{callnormv1.CallStatus_CALL_STATUS_FAILED, callnormv1.EndReason_END_REASON_INVALID_NUMBER, callnormv1.EndedBy_ENDED_BY_UNSPECIFIED}
 	misdialed  = Meaning{Status: callnormv1.CallStatus_CALL_STATUS_FAILED, Reason: callnormv1.EndReason_END_REASON_INVALID_NUMBER}
 	busy       = Meaning{callnormv1.CallStatus_CALL_STATUS_BUSY, callnormv1.EndReason_END_REASON_BUSY, callnormv1.EndedBy_ENDED_BY_CALLEE}
 	declined   = Meaning{callnormv1.CallStatus_CALL_STATUS_REJECTED, callnormv1.EndReason_END_REASON_DECLINED, callnormv1.EndedBy_ENDED_BY_CALLEE}
 	telephony  = Meaning{callnormv1.CallStatus_CALL_STATUS_FAILED, callnormv1.EndReason_END_REASON_TELEPHONY_ERROR, callnormv1.EndedBy_ENDED_BY_CARRIER}
 	congested  = Meaning{callnormv1.CallStatus_CALL_STATUS_FAILED, callnormv1.EndReason_END_REASON_CONGESTION, callnormv1.EndedBy_ENDED_BY_CARRIER}
-	media      = Meaning{callnormv1.CallStatus_CALL_STATUS_FAILED, callnormv1.EndReason_END_REASON_MEDIA_ERROR, callnormv1.EndedBy_ENDED_BY_CALLEE}
+	media      = Meaning{callnormv1.CallStatus_CALL_STATUS_FAILED, callnormv1.EndReason_END_REASON_MEDIA_ERROR, callnormv1.EndedBy_ENDED_BY_UNSPECIFIED}
 	configured = Meaning{Status: callnormv1.CallStatus_CALL_STATUS_FAILED, Reason: callnormv1.EndReason_END_REASON_CONFIGURATION_ERROR}
 	// The caller did not prove who is calling (STIR/SHAKEN, RFC 8224).
 	unproven = Meaning{Status: callnormv1.CallStatus_CALL_STATUS_BLOCKED, Reason: callnormv1.EndReason_END_REASON_CARRIER_REJECTED}
@@ -62,7 +62,7 @@ var meanings = map[int32]Meaning{
 	437: unproven,
 	438: unproven,
 	// Switched off, not registered, or not answering.
-	480: {callnormv1.CallStatus_CALL_STATUS_NO_ANSWER, callnormv1.EndReason_END_REASON_UNREACHABLE, callnormv1.EndedBy_ENDED_BY_CALLEE},
+	480: {callnormv1.CallStatus_CALL_STATUS_NO_ANSWER, callnormv1.EndReason_END_REASON_UNREACHABLE, callnormv1.EndedBy_ENDED_BY_UNSPECIFIED},
 	481: telephony,
 	482: configured, // a loop
 	483: configured,

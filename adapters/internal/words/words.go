@@ -84,3 +84,19 @@ func isPlain(word string) bool {
 	}
 	return before != '_' || word == ""
 }
+
+// Credential tells from the name that a customer chose for a value whether it proves something, which is nobody's business behind the
+// door: a token, a password, the key of an API.
+func Credential(name string) bool {
+	plain := strings.ReplaceAll(Plain(name), "_", "")
+	switch plain {
+	case "key", "sig", "hmac", "pw", "pwd", "auth", "authorization", "bodysha256":
+		return true
+	}
+	for _, part := range []string{"token", "secret", "passw", "signature", "apikey", "credential"} {
+		if strings.Contains(plain, part) {
+			return true
+		}
+	}
+	return false
+}

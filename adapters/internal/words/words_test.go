@@ -54,3 +54,14 @@ func TestFind(t *testing.T) {
 		})
 	}
 }
+
+func TestCredential(t *testing.T) {
+	for name, want := range map[string]bool{
+		"secret__token": true, "api_key": true, "X-Auth-Token": true, "Password": true, "sig": true, "key": true,
+		"keyword": false, "customer_name": false, "signed_up": false, "author": false, "": false,
+	} {
+		if got := words.Credential(name); got != want {
+			t.Errorf("%q: %v", name, got)
+		}
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"cmp"
 	"net/netip"
 	"path/filepath"
+	"reflect"
 	"slices"
 
 	"github.com/callnorm/callnorm/adapters"
@@ -110,6 +111,7 @@ func LoadSource(file, name string, environment func(string) (string, bool), set 
 	for _, configured := range only.Sources {
 		configured.Hold = nil
 	}
+	l.move(reflect.ValueOf(&doc.Limits).Elem(), reflect.ValueOf(&only.Limits).Elem())
 	config := l.resolve(only)
 	if len(l.problems) > 0 {
 		return Source{}, false, newProblems(l.problems)
@@ -120,6 +122,18 @@ func LoadSource(file, name string, environment func(string) (string, bool), set 
 		}
 	}
 	return Source{}, false, nil
+}
+
+// move says of the fields of a copy where they were set, which is known of the original.
+func (l *load) move(from, to reflect.Value) {
+	for i := range from.NumField() {
+		if at, ok := l.places[from.Field(i).Addr().Interface()]; ok {
+			l.places[to.Field(i).Addr().Interface()] = at
+		}
+		if from.Field(i).Kind() == reflect.Struct {
+			l.move(from.Field(i), to.Field(i))
+		}
+	}
 }
 
 // DataDir reads where a file says that everything is kept, and nothing else of it.

@@ -15,6 +15,10 @@ func TestLoadSource(t *testing.T) {
 	if err != nil || !found || source.Verifier == nil {
 		t.Errorf("%v %t %v", source, found, err)
 	}
+	wide := write(t, "wide.yaml", "limits: {inflight_bytes: 256MiB}\nsources: [{name: a, adapter: alpha, unverified: true, max_body_bytes: 64MiB}]\n", nil)
+	if source, found, err := LoadSource(wide, "a", nothing, fakes(t)); err != nil || !found || source.MaxBody != 64<<20 {
+		t.Errorf("limits beside the source: %v %t %v", source, found, err)
+	}
 	if _, found, err := LoadSource(file, "nobody", nothing, fakes(t)); found || err != nil {
 		t.Errorf("%t %v", found, err)
 	}
