@@ -9,6 +9,7 @@
 package bland
 
 import (
+	"cmp"
 	"embed"
 	"io/fs"
 
@@ -69,7 +70,7 @@ func (p *payload) notice() *callnormv1.Notice {
 	switch {
 	case p.conversation.text != "" && !called:
 		return &callnormv1.Notice{
-			EventRaw: firstText(p.event.text, p.status.text, p.channel.text),
+			EventRaw: cmp.Or(p.event.text, p.status.text, p.channel.text),
 			Detail:   "a text conversation (SMS, RCS, WhatsApp, ...), not a call",
 		}
 	case p.message.text != "" && p.category.text+p.logLevel.text != "" && p.event.text+p.text.text == "" &&
@@ -102,13 +103,4 @@ func (p *payload) stranger() *adapters.Error {
 		Reason: callnormv1.FaultReason_FAULT_REASON_UNEXPECTED_SHAPE,
 		Detail: "a post-call webhook of Bland is an object with a `call_id`, a `status` and `completed` at its top; this body is none",
 	}
-}
-
-func firstText(texts ...string) string {
-	for _, text := range texts {
-		if text != "" {
-			return text
-		}
-	}
-	return ""
 }

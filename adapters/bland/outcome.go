@@ -1,6 +1,7 @@
 package bland
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -132,7 +133,7 @@ func (p *payload) setTransfer() {
 	}
 	t := &callnormv1.Transfer{
 		Kind: callnormv1.TransferKind_TRANSFER_KIND_COLD, StartTime: p.transferTime, Duration: p.afterTransfer.span,
-		Target: endpoint(firstText(p.transferredTo, p.warm.phone())),
+		Target: endpoint(cmp.Or(p.transferredTo, p.warm.phone())),
 	}
 	o.Transfers = []*callnormv1.Transfer{t}
 	if p.warm.told {

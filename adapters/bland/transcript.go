@@ -1,6 +1,7 @@
 package bland
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -142,12 +143,12 @@ func (p *payload) transferBegin() *time.Duration {
 // agent, and of those after it the human who took over; the first is the contact in both.
 func (p *payload) addSegments(t *callnormv1.Transcript, segments []segment, begin *time.Duration, second string) {
 	for _, s := range segments {
-		turn := &callnormv1.TranscriptTurn{RoleRaw: firstText(s.label, s.speaker), Text: s.text, Confidence: s.confidence}
+		turn := &callnormv1.TranscriptTurn{RoleRaw: cmp.Or(s.label, s.speaker), Text: s.text, Confidence: s.confidence}
 		who := s.label
 		if who == "" {
 			who = map[string]string{"1": speakerUser, "2": second}[s.speaker]
 		}
-		turn.Role = p.role(word{path: s.path + ".speaker_label", text: firstText(who, s.speaker)})
+		turn.Role = p.role(word{path: s.path + ".speaker_label", text: cmp.Or(who, s.speaker)})
 		if begin == nil { // the times count from a moment that is not told
 			p.leave(s.start)
 			p.leave(s.end)

@@ -1,6 +1,7 @@
 package elevenlabs
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -140,7 +141,7 @@ func (c *record) setChannel() {
 	case told.textOnly != nil && *told.textOnly && !messages:
 		infer(callnormv1.Channel_CHANNEL_TEXT, "text_only")
 	case told.phone:
-		infer(callnormv1.Channel_CHANNEL_PHONE, firstText(c.phone.kind.text, "phone_call"))
+		infer(callnormv1.Channel_CHANNEL_PHONE, cmp.Or(c.phone.kind.text, "phone_call"))
 	case authorized && told.source.text == "":
 		infer(byAuthorization, told.authorization.text)
 	}
@@ -306,7 +307,7 @@ func (t *tool) transfer() *callnormv1.Transfer {
 	case t.transfersToAgent():
 		transfer.Kind = callnormv1.TransferKind_TRANSFER_KIND_AGENT
 		transfer.TargetName = t.result.toAgent
-		transfer.Reason = firstText(t.result.condition, t.result.reason)
+		transfer.Reason = cmp.Or(t.result.condition, t.result.reason)
 	default:
 		return nil
 	}
@@ -376,7 +377,7 @@ func (c *record) setVoicemail() {
 func (c *record) setEnd() {
 	o := &c.call
 	if c.failed.told() {
-		o.Error = &callnormv1.CallError{Code: c.failed.code, Message: firstText(c.failed.reason, c.failed.kind.text)}
+		o.Error = &callnormv1.CallError{Code: c.failed.code, Message: cmp.Or(c.failed.reason, c.failed.kind.text)}
 		if c.failed.reason != "" && c.failed.kind.text != "" {
 			c.notes.UnmappedText(c.failed.kind.path, c.failed.kind.text)
 		}
@@ -419,10 +420,10 @@ func (c *record) setEnd() {
 func (c *record) endByError(termination string) (string, endMeaning) {
 	for _, text := range []string{termination, c.failed.reason, c.failed.kind.text} {
 		if meaning, known := findTermination(text); known && meaning.fault && meaning != somethingFailed {
-			return firstText(termination, text), meaning
+			return cmp.Or(termination, text), meaning
 		}
 	}
-	return firstText(termination, c.failed.reason, c.failed.kind.text, c.failed.code), platformFailed
+	return cmp.Or(termination, c.failed.reason, c.failed.kind.text, c.failed.code), platformFailed
 }
 
 // endByTools finds the end in the tools. A voicemail is left, and a call handed over, without a word of goodbye.
@@ -434,9 +435,9 @@ func (c *record) endByTools(transferred bool) (string, endMeaning, bool) {
 	for _, t := range slices.Backward(c.tools.list) {
 		switch {
 		case transferred && t.transfersToNumber() && t.succeeded():
-			return firstText(t.result.kind, t.call.GetTool()), handedOver, true
+			return cmp.Or(t.result.kind, t.call.GetTool()), handedOver, true
 		case t.call.GetTool() == endCallTool && (!t.answered || t.succeeded()):
-			return firstText(t.result.kind, endCallTool), agentHungUp, true
+			return cmp.Or(t.result.kind, endCallTool), agentHungUp, true
 		}
 	}
 	return "", endMeaning{}, false
@@ -515,13 +516,4 @@ func filled[M proto.Message](m M) M {
 		return nothing
 	}
 	return m
-}
-
-func firstText(texts ...string) string {
-	for _, text := range texts {
-		if text != "" {
-			return text
-		}
-	}
-	return ""
 }

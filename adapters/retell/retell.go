@@ -10,6 +10,7 @@
 package retell
 
 import (
+	"cmp"
 	"embed"
 	"io/fs"
 	"strings"
@@ -56,7 +57,7 @@ func (*Adapter) Normalize(d adapters.Delivery) (adapters.Result, error) {
 		return adapters.Result{}, err
 	}
 	byPath := strings.ToValidUTF8(strings.TrimSpace(d.Event), "\uFFFD") // as the path had it, which anybody may call
-	if notice := body.notice(firstText(body.event.text, byPath)); notice != nil {
+	if notice := body.notice(cmp.Or(body.event.text, byPath)); notice != nil {
 		return adapters.Result{Notices: []*callnormv1.Notice{notice}}, nil
 	}
 	// What is no webhook as documented is read once more: what stands beside a call is no part of it, and in a record of the API it is.
@@ -72,7 +73,7 @@ func (*Adapter) Normalize(d adapters.Delivery) (adapters.Result, error) {
 	if err != nil {
 		return adapters.Result{}, err
 	}
-	body.event.text = firstText(body.event.text, byPath)
+	body.event.text = cmp.Or(body.event.text, byPath)
 	if !body.told {
 		return adapters.Result{}, body.stranger()
 	}

@@ -1,6 +1,7 @@
 package retell
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -221,10 +222,10 @@ func (l *timeline) add(notes *wire.Notes, e *entry, place int, other *timeline) 
 		t := l.tool(e.id, func(t *toolCall) bool { return !t.answered })
 		t.ResultJson, t.StatusRaw, t.end, t.path, t.answered = e.result, e.successful, e.offset, l.at(place), true
 	case nodeTransition:
-		if former := firstText(e.formerName, e.formerID); len(l.nodes) == 0 || l.nodes[len(l.nodes)-1] != former {
+		if former := cmp.Or(e.formerName, e.formerID); len(l.nodes) == 0 || l.nodes[len(l.nodes)-1] != former {
 			l.enter(former)
 		}
-		l.enter(firstText(e.nodeName, e.nodeID))
+		l.enter(cmp.Or(e.nodeName, e.nodeID))
 		if e.transition != "" && e.transition != ordinary {
 			notes.UnmappedText(l.at(place)+".transition_type", e.transition)
 		}
@@ -246,15 +247,6 @@ func (l *timeline) enter(node string) {
 	if node != "" {
 		l.nodes = append(l.nodes, node)
 	}
-}
-
-func firstText(texts ...string) string {
-	for _, text := range texts {
-		if text != "" {
-			return text
-		}
-	}
-	return ""
 }
 
 // tool returns the use of a tool with an id that wants what is told now: usually its result, after it was invoked.

@@ -1,6 +1,7 @@
 package synthflow
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strings"
@@ -382,12 +383,12 @@ func (p *report) setRecording(o *callnormv1.CallOutcome) {
 func (p *report) setActions(o *callnormv1.CallOutcome) {
 	for i := range p.actions {
 		a := &p.actions[i]
-		extractor := isExtractor(a.kind) || isExtractor(firstText(a.name, a.key))
+		extractor := isExtractor(a.kind) || isExtractor(cmp.Or(a.name, a.key))
 		if !extractor && a.condition != "" {
 			p.notes.UnmappedText(a.path+".parameters_hard_coded.condition", a.condition)
 		}
 		tool := &callnormv1.ToolCall{
-			Id: p.usable(o, a.path, ".action_id", a.id), Tool: firstText(a.name, a.key), KindRaw: a.kind, Description: a.description,
+			Id: p.usable(o, a.path, ".action_id", a.id), Tool: cmp.Or(a.name, a.key), KindRaw: a.kind, Description: a.description,
 			ArgumentsJson: a.arguments, ResultJson: a.result, Error: a.errorMessage,
 			StartTime: a.time, BeforeCall: a.beforeCall, Relevant: a.relevant,
 		}

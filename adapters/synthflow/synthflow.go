@@ -5,6 +5,7 @@
 package synthflow
 
 import (
+	"cmp"
 	"embed"
 	"io/fs"
 	"strings"
@@ -49,7 +50,7 @@ func (*Adapter) Normalize(d adapters.Delivery) (adapters.Result, error) {
 	if err := wire.Read(d.Body, body.read); err != nil {
 		return adapters.Result{}, err
 	}
-	event := firstText(body.event, d.Event)
+	event := cmp.Or(body.event, d.Event)
 	if notice := body.notice(event); notice != nil {
 		return adapters.Result{Notices: []*callnormv1.Notice{notice}}, nil
 	}
@@ -113,13 +114,4 @@ func stranger(event string) *adapters.Error {
 		Reason: callnormv1.FaultReason_FAULT_REASON_UNEXPECTED_SHAPE,
 		Detail: "a post-call webhook has a `call` object with a `call_id` and a `status`; this body has none",
 	}
-}
-
-func firstText(texts ...string) string {
-	for _, text := range texts {
-		if text != "" {
-			return text
-		}
-	}
-	return ""
 }

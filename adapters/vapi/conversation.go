@@ -330,15 +330,6 @@ func (c *conversation) addTool(call toolCall, path string, notes *wire.Notes) {
 	}
 }
 
-func firstText(texts ...string) string {
-	for _, text := range texts {
-		if text != "" {
-			return text
-		}
-	}
-	return ""
-}
-
 // zero returns the beginning from which the offsets count: the one that the first words with both tell, or else the start of the call.
 func (c *conversation) zero(start *timestamppb.Timestamp) time.Time {
 	for i := range c.turns {

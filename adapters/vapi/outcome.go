@@ -1,6 +1,7 @@
 package vapi
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -68,7 +69,7 @@ func (p *report) setIDs(o *callnormv1.CallOutcome) {
 		{transportCallID, transportCarrier, carrier},
 	} {
 		if id := p.usable(told.id); id != "" {
-			o.ExternalIds = withID(o.GetExternalIds(), carrierOf(firstText(p.text(told.carrier), p.text(told.otherwise)), id), id)
+			o.ExternalIds = withID(o.GetExternalIds(), carrierOf(cmp.Or(p.text(told.carrier), p.text(told.otherwise)), id), id)
 		}
 	}
 	o.ExternalIds = withID(o.GetExternalIds(), "twilio.call_sid", p.usable(twilioCallSID))
@@ -174,8 +175,8 @@ func (p *report) setAgent(o *callnormv1.CallOutcome) {
 	for i := range p.activations {
 		a := &p.activations[i]
 		if a.name != "" && a.name == agent.GetDisplayName() {
-			agent.Id = firstText(agent.GetId(), a.id.text)
-			agent.Version = firstText(agent.GetVersion(), a.version.text)
+			agent.Id = cmp.Or(agent.GetId(), a.id.text)
+			agent.Version = cmp.Or(agent.GetVersion(), a.version.text)
 		}
 		addAgent(agent, a.name)
 		if a.id.text != agent.GetId() {
@@ -339,7 +340,7 @@ func (p *report) setTransfers(o *callnormv1.CallOutcome, end ending) {
 // transfer returns what is told of one transfer.
 func (p *report) transfer(d *destination) *callnormv1.Transfer {
 	t := &callnormv1.Transfer{
-		TargetName: firstText(d.name, d.assistant.text), Target: endpoint(d.number, d.sipURI), ResultRaw: d.status.text,
+		TargetName: cmp.Or(d.name, d.assistant.text), Target: endpoint(d.number, d.sipURI), ResultRaw: d.status.text,
 		KindRaw: d.mode.text,
 	}
 	if t.GetTargetName() != d.assistant.text {
@@ -358,7 +359,7 @@ func (p *report) transfer(d *destination) *callnormv1.Transfer {
 	case "number", "sip", "":
 	case "assistant":
 		t.Kind = callnormv1.TransferKind_TRANSFER_KIND_AGENT
-		t.KindRaw = firstText(t.GetKindRaw(), d.kind.text)
+		t.KindRaw = cmp.Or(t.GetKindRaw(), d.kind.text)
 	default:
 		t.Kind = callnormv1.TransferKind_TRANSFER_KIND_OTHER
 		p.keep(d.kind)
