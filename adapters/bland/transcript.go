@@ -115,6 +115,7 @@ func (p *payload) setTranscript() {
 		p.leaveWord(p.text)
 	}
 	if len(p.transferTurns) > 0 {
+		t.Continuation = t.GetSource() == ""
 		t.Source = strings.TrimPrefix(t.GetSource()+", post_transfer_transcript", ", ")
 		p.addSegments(t, p.transferTurns, p.transferBegin(), representative)
 	} else {

@@ -56,6 +56,7 @@ func Fold(contributions []*callnormv1.CallOutcome) *callnormv1.CallOutcome {
 		statements[i] = statement{by: i, m: v.call.ProtoReflect()}
 	}
 	f.merge(result.ProtoReflect(), statements, place{})
+	f.continueTranscript(result)
 	slices.Sort(result.GetPresentParts())
 	f.conclude(result)
 	f.settle(result)
@@ -235,6 +236,26 @@ func (f *folder) derive(by int, path string) {
 
 func below(path, parent string) bool {
 	return len(path) > len(parent) && path[len(parent)] == '.' && strings.HasPrefix(path, parent)
+}
+
+// continueTranscript puts what was said in a later part of the call behind the transcript of the part before, unless that has it.
+func (f *folder) continueTranscript(result *callnormv1.CallOutcome) {
+	first := result.GetTranscript()
+	if first == nil || first.GetContinuation() {
+		return
+	}
+	for _, v := range f.voices {
+		later := v.call.GetTranscript()
+		if !later.GetContinuation() || strings.Contains(first.GetSource(), later.GetSource()) {
+			continue
+		}
+		whole := &callnormv1.Transcript{}
+		share(whole, first)
+		whole.Source = first.GetSource() + ", " + later.GetSource()
+		whole.Turns = slices.Concat(first.GetTurns(), later.GetTurns())
+		result.Transcript = whole
+		return
+	}
 }
 
 // conclude works out how complete the whole is: what was expected and has come is expected no more.

@@ -64,6 +64,30 @@ func TestFold(t *testing.T) {
 			},
 			want: final(&callnormv1.CallOutcome{Transcript: &callnormv1.Transcript{Text: "as it was said", Corrected: true}}),
 		},
+		"what was said after a transfer, told by itself": {
+			contributions: []*callnormv1.CallOutcome{
+				settling(&callnormv1.CallOutcome{Transcript: &callnormv1.Transcript{
+					Source: "after", Continuation: true, Turns: []*callnormv1.TranscriptTurn{{Text: "Support."}},
+				}}),
+				final(&callnormv1.CallOutcome{Transcript: &callnormv1.Transcript{Source: "before", Turns: []*callnormv1.TranscriptTurn{{Text: "Hello."}}}}),
+			},
+			want: final(&callnormv1.CallOutcome{Transcript: &callnormv1.Transcript{
+				Source: "before, after", Turns: []*callnormv1.TranscriptTurn{{Text: "Hello."}, {Text: "Support."}},
+			}}),
+		},
+		"what was said after a transfer, told by the report as well": {
+			contributions: []*callnormv1.CallOutcome{
+				settling(&callnormv1.CallOutcome{Transcript: &callnormv1.Transcript{
+					Source: "after", Continuation: true, Turns: []*callnormv1.TranscriptTurn{{Text: "Support."}},
+				}}),
+				final(&callnormv1.CallOutcome{Transcript: &callnormv1.Transcript{
+					Source: "before, after", Turns: []*callnormv1.TranscriptTurn{{Text: "Hello."}, {Text: "Support."}},
+				}}),
+			},
+			want: final(&callnormv1.CallOutcome{Transcript: &callnormv1.Transcript{
+				Source: "before, after", Turns: []*callnormv1.TranscriptTurn{{Text: "Hello."}, {Text: "Support."}},
+			}}),
+		},
 		"a value, its word and its mapping move as one": {
 			contributions: []*callnormv1.CallOutcome{
 				interim(&callnormv1.CallOutcome{Status: callnormv1.CallStatus_CALL_STATUS_RINGING, StatusRaw: "ringing", StatusMapping: callnormv1.Mapping_MAPPING_EXACT}),

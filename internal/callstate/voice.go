@@ -98,7 +98,7 @@ const (
 // compareStageOf is compareStage, but for three fields. A status that tells of the end counts before one that does not: a report may
 // be behind the call that it is about. And what only the end of a transfer can tell: a report on the agent's part of the call may
 // have been made while the transferred part was still going on. A corrected transcript counts, whatever notice brought it: it takes
-// time, and comes by itself.
+// time, and comes by itself. One of a later part counts where there is no other; otherwise it follows that (see continueTranscript).
 func (v *voice) compareStageOf(path string, other *voice) int {
 	switch path {
 	case status:
@@ -114,7 +114,11 @@ func (v *voice) compareStageOf(path string, other *voice) int {
 			return c
 		}
 	case transcript:
-		if c := compareBool(v.call.GetTranscript().GetCorrected(), other.call.GetTranscript().GetCorrected()); c != 0 {
+		mine, theirs := v.call.GetTranscript(), other.call.GetTranscript()
+		if c := compareBool(!mine.GetContinuation(), !theirs.GetContinuation()); c != 0 {
+			return c
+		}
+		if c := compareBool(mine.GetCorrected(), theirs.GetCorrected()); c != 0 {
 			return c
 		}
 	}

@@ -245,7 +245,10 @@ type Transcript struct {
 	Truncated bool `protobuf:"varint,7,opt,name=truncated,proto3" json:"truncated,omitempty"`
 	// Tells that it was made from the recording after the call, with more care than what was heard while it went on. Of a call's
 	// transcripts such a one counts.
-	Corrected     bool `protobuf:"varint,8,opt,name=corrected,proto3" json:"corrected,omitempty"`
+	Corrected bool `protobuf:"varint,8,opt,name=corrected,proto3" json:"corrected,omitempty"`
+	// Tells that it is of a later part of the call alone, such as the part after a transfer. It follows the transcript of the part before
+	// where there is one.
+	Continuation  bool `protobuf:"varint,9,opt,name=continuation,proto3" json:"continuation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -332,6 +335,13 @@ func (x *Transcript) GetTruncated() bool {
 func (x *Transcript) GetCorrected() bool {
 	if x != nil {
 		return x.Corrected
+	}
+	return false
+}
+
+func (x *Transcript) GetContinuation() bool {
+	if x != nil {
+		return x.Continuation
 	}
 	return false
 }
@@ -1375,7 +1385,7 @@ var File_callnorm_v1_conversation_proto protoreflect.FileDescriptor
 
 const file_callnorm_v1_conversation_proto_rawDesc = "" +
 	"\n" +
-	"\x1ecallnorm/v1/conversation.proto\x12\vcallnorm.v1\x1a callnorm/v1/classification.proto\x1a\x17callnorm/v1/party.proto\x1a\x17callnorm/v1/value.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x87\x02\n" +
+	"\x1ecallnorm/v1/conversation.proto\x12\vcallnorm.v1\x1a callnorm/v1/classification.proto\x1a\x17callnorm/v1/party.proto\x1a\x17callnorm/v1/value.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xab\x02\n" +
 	"\n" +
 	"Transcript\x12\x16\n" +
 	"\x06source\x18\x01 \x01(\tR\x06source\x12#\n" +
@@ -1385,7 +1395,8 @@ const file_callnorm_v1_conversation_proto_rawDesc = "" +
 	"\tredaction\x18\x05 \x01(\tR\tredaction\x12\x1b\n" +
 	"\tone_sided\x18\x06 \x01(\bR\boneSided\x12\x1c\n" +
 	"\ttruncated\x18\a \x01(\bR\ttruncated\x12\x1c\n" +
-	"\tcorrected\x18\b \x01(\bR\tcorrected\"\xef\x04\n" +
+	"\tcorrected\x18\b \x01(\bR\tcorrected\x12\"\n" +
+	"\fcontinuation\x18\t \x01(\bR\fcontinuation\"\xef\x04\n" +
 	"\x0eTranscriptTurn\x120\n" +
 	"\x04role\x18\x01 \x01(\x0e2\x1c.callnorm.v1.ParticipantRoleR\x04role\x12\x19\n" +
 	"\brole_raw\x18\x02 \x01(\tR\aroleRaw\x12%\n" +
