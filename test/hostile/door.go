@@ -35,10 +35,13 @@ func newDoors(set *adapters.Set, seed uint64) (map[string][2]*door, error) {
 	for _, adapter := range set.All() {
 		own := signature.Settings{Scheme: signature.SchemeBearer}
 		scheme := string(own.Scheme)
-		if signed, ok := adapter.(adapters.Signed); ok && signed.Signature().Scheme != signature.SchemeTwilio {
-			own, scheme = signed.Signature(), "provider"
+		body := signature.Settings{Scheme: signature.SchemeHMAC, Headers: []string{bodyHeader}, Signed: "{body}"}
+		if signed, ok := adapter.(adapters.Signed); ok {
+			body = signed.Signature().Merge(body) // as the service does: what is not told stays as the provider has it
+			if signed.Signature().Scheme != signature.SchemeTwilio {
+				own, scheme = signed.Signature(), "provider"
+			}
 		}
-		body := signature.Settings{Scheme: signature.SchemeHMAC, Headers: []string{bodyHeader}}
 		first, err := newDoor(adapter.Name()+"-own", adapter.Name(), scheme, own, seed)
 		if err != nil {
 			return nil, err
