@@ -42,7 +42,7 @@ func ratio(b *testing.B, adapter adapters.Adapter, d adapters.Delivery) {
 		var decoded any
 		_ = json.Unmarshal(d.Body, &decoded)
 	}
-	if d.Header.Get("Content-Type") == formType {
+	if d.Header.Get("Content-Type") == scenario.FormType {
 		decode = func() { _, _ = url.ParseQuery(string(d.Body)) }
 	}
 	const turn = 50 // so many of each in turn: drifts of the machine hit both, and neither runs in the other's caches

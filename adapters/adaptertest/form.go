@@ -8,9 +8,6 @@ import (
 	"github.com/callnorm/callnorm/adapters"
 )
 
-// formType is the content type of forms.
-const formType = "application/x-www-form-urlencoded"
-
 // form is a form in a body or a query, as its pairs stand on the wire.
 type form struct {
 	delivery adapters.Delivery

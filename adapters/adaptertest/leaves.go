@@ -114,7 +114,7 @@ func documentOf(d adapters.Delivery) document {
 	switch {
 	case len(d.Body) == 0 && d.Query != "":
 		return &form{delivery: d, pairs: strings.Split(d.Query, "&"), inQuery: true}
-	case d.Header.Get("Content-Type") == formType:
+	case d.Header.Get("Content-Type") == scenario.FormType:
 		return &form{delivery: d, pairs: strings.Split(string(d.Body), "&")}
 	}
 	root, _ := parse(d.Body)

@@ -51,23 +51,21 @@ type class struct {
 }
 
 var classes = map[string]class{
-	"completed": {
-		statuses: []callnormv1.CallStatus{callnormv1.CallStatus_CALL_STATUS_COMPLETED},
-		reasons: []callnormv1.EndReason{
-			callnormv1.EndReason_END_REASON_CUSTOMER_HANGUP, callnormv1.EndReason_END_REASON_AGENT_HANGUP,
-			callnormv1.EndReason_END_REASON_AGENT_GOAL_REACHED, callnormv1.EndReason_END_REASON_END_PHRASE,
-			callnormv1.EndReason_END_REASON_CONVERSATION_ENDED, callnormv1.EndReason_END_REASON_CUSTOM_RULE,
-			callnormv1.EndReason_END_REASON_CUT_OFF,
-		},
-	},
-	"transferred": {
-		statuses: []callnormv1.CallStatus{callnormv1.CallStatus_CALL_STATUS_COMPLETED},
-		reasons:  []callnormv1.EndReason{callnormv1.EndReason_END_REASON_TRANSFERRED, callnormv1.EndReason_END_REASON_SUPERVISOR},
-	},
-	"transfer_failed": {
-		statuses: []callnormv1.CallStatus{callnormv1.CallStatus_CALL_STATUS_COMPLETED},
-		reasons:  []callnormv1.EndReason{callnormv1.EndReason_END_REASON_TRANSFER_FAILED},
-	},
+	"completed": ended(
+		callnormv1.CallStatus_CALL_STATUS_COMPLETED,
+		callnormv1.EndReason_END_REASON_CUSTOMER_HANGUP, callnormv1.EndReason_END_REASON_AGENT_HANGUP,
+		callnormv1.EndReason_END_REASON_AGENT_GOAL_REACHED, callnormv1.EndReason_END_REASON_END_PHRASE,
+		callnormv1.EndReason_END_REASON_CONVERSATION_ENDED, callnormv1.EndReason_END_REASON_CUSTOM_RULE,
+		callnormv1.EndReason_END_REASON_CUT_OFF,
+	),
+	"transferred": ended(
+		callnormv1.CallStatus_CALL_STATUS_COMPLETED,
+		callnormv1.EndReason_END_REASON_TRANSFERRED, callnormv1.EndReason_END_REASON_SUPERVISOR,
+	),
+	"transfer_failed": ended(
+		callnormv1.CallStatus_CALL_STATUS_COMPLETED,
+		callnormv1.EndReason_END_REASON_TRANSFER_FAILED,
+	),
 	"voicemail": {
 		statuses: []callnormv1.CallStatus{callnormv1.CallStatus_CALL_STATUS_COMPLETED},
 		reasons: []callnormv1.EndReason{
@@ -85,45 +83,35 @@ var classes = map[string]class{
 		reasons:   []callnormv1.EndReason{callnormv1.EndReason_END_REASON_IVR_DETECTED_HANGUP},
 		answerers: []callnormv1.AnsweredByKind{callnormv1.AnsweredByKind_ANSWERED_BY_KIND_IVR},
 	},
-	"timeout": {
-		statuses: []callnormv1.CallStatus{callnormv1.CallStatus_CALL_STATUS_COMPLETED},
-		reasons: []callnormv1.EndReason{
-			callnormv1.EndReason_END_REASON_SILENCE_TIMEOUT, callnormv1.EndReason_END_REASON_MAX_DURATION,
-			callnormv1.EndReason_END_REASON_HEARTBEAT_TIMEOUT, callnormv1.EndReason_END_REASON_TIMEOUT,
-		},
-	},
-	"no_answer": {
-		statuses: []callnormv1.CallStatus{callnormv1.CallStatus_CALL_STATUS_NO_ANSWER},
-		reasons: []callnormv1.EndReason{
-			callnormv1.EndReason_END_REASON_NO_ANSWER, callnormv1.EndReason_END_REASON_RING_TIMEOUT,
-			callnormv1.EndReason_END_REASON_UNREACHABLE,
-		},
-	},
-	"busy": {
-		statuses: []callnormv1.CallStatus{callnormv1.CallStatus_CALL_STATUS_BUSY},
-		reasons:  []callnormv1.EndReason{callnormv1.EndReason_END_REASON_BUSY},
-	},
-	"rejected": {
-		statuses: []callnormv1.CallStatus{callnormv1.CallStatus_CALL_STATUS_REJECTED},
-		reasons: []callnormv1.EndReason{
-			callnormv1.EndReason_END_REASON_DECLINED, callnormv1.EndReason_END_REASON_CARRIER_REJECTED,
-			callnormv1.EndReason_END_REASON_MARKED_AS_SPAM,
-		},
-	},
-	"blocked": {
-		statuses: []callnormv1.CallStatus{callnormv1.CallStatus_CALL_STATUS_BLOCKED},
-		reasons: []callnormv1.EndReason{
-			callnormv1.EndReason_END_REASON_BLOCKED_BY_POLICY, callnormv1.EndReason_END_REASON_CARRIER_REJECTED,
-			callnormv1.EndReason_END_REASON_MARKED_AS_SPAM,
-		},
-	},
-	"canceled": {
-		statuses: []callnormv1.CallStatus{callnormv1.CallStatus_CALL_STATUS_CANCELED},
-		reasons: []callnormv1.EndReason{
-			callnormv1.EndReason_END_REASON_CANCELED_BEFORE_ANSWER, callnormv1.EndReason_END_REASON_API_REQUEST,
-			callnormv1.EndReason_END_REASON_MANUAL,
-		},
-	},
+	"timeout": ended(
+		callnormv1.CallStatus_CALL_STATUS_COMPLETED,
+		callnormv1.EndReason_END_REASON_SILENCE_TIMEOUT, callnormv1.EndReason_END_REASON_MAX_DURATION,
+		callnormv1.EndReason_END_REASON_HEARTBEAT_TIMEOUT, callnormv1.EndReason_END_REASON_TIMEOUT,
+	),
+	"no_answer": ended(
+		callnormv1.CallStatus_CALL_STATUS_NO_ANSWER,
+		callnormv1.EndReason_END_REASON_NO_ANSWER, callnormv1.EndReason_END_REASON_RING_TIMEOUT,
+		callnormv1.EndReason_END_REASON_UNREACHABLE,
+	),
+	"busy": ended(
+		callnormv1.CallStatus_CALL_STATUS_BUSY,
+		callnormv1.EndReason_END_REASON_BUSY,
+	),
+	"rejected": ended(
+		callnormv1.CallStatus_CALL_STATUS_REJECTED,
+		callnormv1.EndReason_END_REASON_DECLINED, callnormv1.EndReason_END_REASON_CARRIER_REJECTED,
+		callnormv1.EndReason_END_REASON_MARKED_AS_SPAM,
+	),
+	"blocked": ended(
+		callnormv1.CallStatus_CALL_STATUS_BLOCKED,
+		callnormv1.EndReason_END_REASON_BLOCKED_BY_POLICY, callnormv1.EndReason_END_REASON_CARRIER_REJECTED,
+		callnormv1.EndReason_END_REASON_MARKED_AS_SPAM,
+	),
+	"canceled": ended(
+		callnormv1.CallStatus_CALL_STATUS_CANCELED,
+		callnormv1.EndReason_END_REASON_CANCELED_BEFORE_ANSWER, callnormv1.EndReason_END_REASON_API_REQUEST,
+		callnormv1.EndReason_END_REASON_MANUAL,
+	),
 	"abandoned": {
 		statuses: []callnormv1.CallStatus{
 			callnormv1.CallStatus_CALL_STATUS_NO_ANSWER, callnormv1.CallStatus_CALL_STATUS_CANCELED,
@@ -154,7 +142,11 @@ var classes = map[string]class{
 }
 
 func failed(reasons ...callnormv1.EndReason) class {
-	return class{statuses: []callnormv1.CallStatus{callnormv1.CallStatus_CALL_STATUS_FAILED}, reasons: reasons}
+	return ended(callnormv1.CallStatus_CALL_STATUS_FAILED, reasons...)
+}
+
+func ended(status callnormv1.CallStatus, reasons ...callnormv1.EndReason) class {
+	return class{statuses: []callnormv1.CallStatus{status}, reasons: reasons}
 }
 
 // CheckClass checks that a call came out as the class says that a table of words has for the word that ended it.

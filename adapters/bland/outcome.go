@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/callnorm/callnorm/adapters/internal/sip"
+	"github.com/callnorm/callnorm/adapters/internal/wire"
 	"github.com/callnorm/callnorm/adapters/internal/words"
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
 	"github.com/go-json-experiment/json/jsontext"
@@ -34,7 +35,7 @@ func (p *payload) outcome() *callnormv1.CallOutcome {
 		p.analysis().Topics = p.topics
 	}
 	p.leaveWord(p.message, p.category, p.logLevel, p.conversation, p.channel)
-	o.Agent = filled(&p.agent)
+	o.Agent = wire.Filled(&p.agent)
 	p.setParts()
 	o.Provenance = p.notes.Provenance()
 	return o
@@ -316,7 +317,7 @@ func (p *payload) setEnd(status statusMeaning, queued queueMeaning, failure erro
 			setReason(end, by.reason, p.endedBy.text, mapping)
 		}
 	}
-	p.call.End = filled(end)
+	p.call.End = wire.Filled(end)
 }
 
 func setReason(end *callnormv1.CallEnd, reason callnormv1.EndReason, raw string, mapping callnormv1.Mapping) {
@@ -491,13 +492,4 @@ func (p *payload) setParts() {
 	add(callnormv1.Part_PART_TRANSFER, slices.ContainsFunc(o.GetTransfers(), func(t *callnormv1.Transfer) bool {
 		return t.GetResult() != callnormv1.TransferResult_TRANSFER_RESULT_UNSPECIFIED && t.GetResult() != callnormv1.TransferResult_TRANSFER_RESULT_STARTED
 	}))
-}
-
-// filled returns a message, or nil when nothing is in it.
-func filled[M proto.Message](m M) M {
-	if proto.Size(m) == 0 {
-		var nothing M
-		return nothing
-	}
-	return m
 }

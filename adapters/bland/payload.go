@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/callnorm/callnorm/adapters/internal/ids"
 	"github.com/callnorm/callnorm/adapters/internal/phone"
 	"github.com/callnorm/callnorm/adapters/internal/wire"
 	"github.com/callnorm/callnorm/adapters/internal/words"
@@ -60,11 +61,7 @@ type payload struct {
 type word struct{ path, text string }
 
 func readWord(r *wire.Reader) word {
-	w := word{path: r.Path(), text: r.Word()}
-	if strings.TrimSpace(w.text) == "" {
-		w.text = ""
-	}
-	return w
+	return word{path: r.Path(), text: wire.NotBlank(r.Word())}
 }
 
 func (w word) plain() string { return words.Plain(w.text) }
@@ -528,7 +525,7 @@ func (p *payload) readEvalSetup(r *wire.Reader) {
 // readCarrierID reads an id that only its form tells to be Twilio's.
 func (p *payload) readCarrierID(r *wire.Reader) {
 	id := readWord(r)
-	if rest, ok := strings.CutPrefix(id.text, "CA"); ok && len(rest) == 32 && strings.Trim(rest, "0123456789abcdef") == "" {
+	if ids.IsTwilioSID("CA", id.text) {
 		p.call.ExternalIds = append(p.call.ExternalIds, &callnormv1.ExternalId{System: "twilio.call_sid", Id: id.text})
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/callnorm/callnorm/adapters/internal/phone"
+	"github.com/callnorm/callnorm/adapters/internal/wire"
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -58,7 +59,7 @@ func (c *record) outcome(told event) *callnormv1.CallOutcome {
 	c.setParties()
 	c.setAgent()
 	c.setRecording()
-	o.Campaign = filled(&c.campaign)
+	o.Campaign = wire.Filled(&c.campaign)
 	c.setParts()
 	o.Provenance = c.notes.Provenance()
 	return o
@@ -215,7 +216,7 @@ func (c *record) setParties() {
 	case other.GetSipUri() != "":
 		c.contact.Phones = []*callnormv1.PhoneNumber{{AsReceived: other.GetSipUri()}}
 	}
-	o.Contact = filled(&c.contact)
+	o.Contact = wire.Filled(&c.contact)
 }
 
 // endpoint returns one side of a call by its number.
@@ -234,7 +235,7 @@ func endpoint(number string) *callnormv1.Endpoint {
 func (c *record) setAgent() {
 	c.agent.Id = c.usable(c.agentID)
 	c.agent.OtherAgents = slices.DeleteFunc(c.agent.GetOtherAgents(), func(id string) bool { return id == c.agent.GetId() })
-	c.call.Agent = filled(&c.agent)
+	c.call.Agent = wire.Filled(&c.agent)
 }
 
 // setRecording tells of the recording. It has no address and no id of its own: the API hands it out by the id of the conversation.
@@ -413,7 +414,7 @@ func (c *record) setEnd() {
 		end.Reason, end.ReasonMapping = callnormv1.EndReason_END_REASON_OTHER, callnormv1.Mapping_MAPPING_NONE
 		c.notes.Warn(callnormv1.WarningKind_WARNING_KIND_UNKNOWN_WORD, c.termination.path, "the text is not known to this version")
 	}
-	o.End = filled(end)
+	o.End = wire.Filled(end)
 }
 
 // endByError finds the end in the error. What failed, its text may tell.
@@ -485,7 +486,7 @@ func (c *record) setAnalysis() {
 	if o.GetTranscript() == nil {
 		judgement.LanguageCode = c.language
 	}
-	o.Analysis = filled(judgement)
+	o.Analysis = wire.Filled(judgement)
 	o.ExtractedFields = a.fields
 	o.Evaluations = slices.Concat(a.evaluations, a.opinion)
 	for _, agent := range a.agents {
@@ -507,13 +508,4 @@ func (c *record) setParts() {
 	add(callnormv1.Part_PART_COST, o.GetCost() != nil)
 	add(callnormv1.Part_PART_TRANSFER, slices.ContainsFunc(c.tools.list, func(t *tool) bool { return t.answered && t.transfersToNumber() }))
 	o.ExpectedParts = slices.DeleteFunc(o.GetExpectedParts(), func(part callnormv1.Part) bool { return slices.Contains(o.GetPresentParts(), part) })
-}
-
-// filled returns a message, or nil when nothing is in it.
-func filled[M proto.Message](m M) M {
-	if proto.Size(m) == 0 {
-		var nothing M
-		return nothing
-	}
-	return m
 }

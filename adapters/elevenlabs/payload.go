@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/callnorm/callnorm/adapters/internal/ids"
 	"github.com/callnorm/callnorm/adapters/internal/phone"
 	"github.com/callnorm/callnorm/adapters/internal/wire"
 	"github.com/callnorm/callnorm/adapters/internal/words"
@@ -25,11 +26,7 @@ type payload struct {
 type word struct{ path, text string }
 
 func readWord(r *wire.Reader) word {
-	w := word{path: r.Path(), text: r.Word()}
-	if strings.TrimSpace(w.text) == "" {
-		w.text = ""
-	}
-	return w
+	return word{path: r.Path(), text: wire.NotBlank(r.Word())}
 }
 
 // record is what a delivery tells about one conversation: the words that need a second look, and the call with all that needs none.
@@ -548,16 +545,7 @@ func (c *record) addRelated(system string, id word) {
 
 // withID adds an id to a list that does not have it yet.
 func (c *record) withID(list []*callnormv1.ExternalId, system string, id word) []*callnormv1.ExternalId {
-	text := c.usable(id)
-	if text == "" {
-		return list
-	}
-	for _, other := range list {
-		if other.GetSystem() == system && other.GetId() == text {
-			return list
-		}
-	}
-	return append(list, &callnormv1.ExternalId{System: system, Id: text})
+	return ids.With(list, system, c.usable(id))
 }
 
 // carrierOf names the kind of a carrier's call id: by the type of the call, or by the id's form. SIP calls run through LiveKit, whose
@@ -569,7 +557,7 @@ func carrierOf(kind, id string) string {
 	if strings.HasPrefix(id, "SCL_") {
 		return "livekit.sip_call_id"
 	}
-	if rest, ok := strings.CutPrefix(id, "CA"); ok && len(rest) == 32 && strings.Trim(rest, "0123456789abcdef") == "" {
+	if ids.IsTwilioSID("CA", id) {
 		return "twilio.call_sid"
 	}
 	return "carrier.call_sid"

@@ -59,7 +59,7 @@ func readCostLine(r *wire.Reader) *callnormv1.CostLine {
 	case line.GetComponentRaw() != "":
 		line.Component = component(line.GetComponentRaw())
 	}
-	return filled(line)
+	return wire.Filled(line)
 }
 
 // products tells what a product is part of, by what its name has in it. Retell documents no list of them, and names many after the

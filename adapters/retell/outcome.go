@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/callnorm/callnorm/adapters/internal/wire"
 	"github.com/callnorm/callnorm/adapters/internal/words"
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
 	"google.golang.org/protobuf/proto"
@@ -42,7 +43,7 @@ func (p *payload) outcome() *callnormv1.CallOutcome {
 	p.setCost(over)
 	p.setRecordings()
 	p.setStorage(over)
-	o.Agent, o.Quality = filled(&p.agent), filled(&p.quality)
+	o.Agent, o.Quality = wire.Filled(&p.agent), wire.Filled(&p.quality)
 	o.Variables = slices.Concat(p.workflow, p.collected)
 	o.Metadata = append(o.GetMetadata(), p.attached...)
 	p.setCompleteness(event, over)
@@ -266,7 +267,7 @@ func (p *payload) setAnalysis() {
 		a.Sentiment = &callnormv1.Sentiment{Raw: p.mood.text}
 		a.Sentiment.Polarity, a.Sentiment.Mapping = chosen(sentiments, p.notes, p.mood)
 	}
-	p.call.Analysis = filled(a)
+	p.call.Analysis = wire.Filled(a)
 }
 
 // setCost leaves out the cost of a call that goes on: it is nothing because nobody has reckoned it.
@@ -278,7 +279,7 @@ func (p *payload) setCost(over bool) {
 		}
 		return
 	}
-	p.call.Cost = filled(&p.cost)
+	p.call.Cost = wire.Filled(&p.cost)
 }
 
 // recordingKinds holds the members with addresses of recordings.
@@ -369,7 +370,7 @@ func (p *payload) setStorage(over bool) {
 	if len(o.GetRecordings()) == 0 {
 		redacted = append(redacted, "recording_url")
 	}
-	o.Compliance = filled(&callnormv1.Compliance{RedactedFields: redacted})
+	o.Compliance = wire.Filled(&callnormv1.Compliance{RedactedFields: redacted})
 }
 
 // setCompleteness goes by the event and by what is there: an event that was asked for in the course of a call may come after its end.
@@ -423,13 +424,4 @@ func (p *payload) transferred() bool {
 // later returns the moment that lies a span after another.
 func later(t *timestamppb.Timestamp, span *durationpb.Duration) *timestamppb.Timestamp {
 	return timestamppb.New(t.AsTime().Add(span.AsDuration()))
-}
-
-// filled returns a message, or nil when nothing is in it.
-func filled[M proto.Message](m M) M {
-	if proto.Size(m) == 0 {
-		var nothing M
-		return nothing
-	}
-	return m
 }

@@ -1,10 +1,10 @@
 package retell
 
 import (
-	"slices"
 	"strings"
 	"time"
 
+	"github.com/callnorm/callnorm/adapters/internal/ids"
 	"github.com/callnorm/callnorm/adapters/internal/phone"
 	"github.com/callnorm/callnorm/adapters/internal/wire"
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
@@ -51,11 +51,7 @@ type payload struct {
 type word struct{ path, text string }
 
 func readWord(r *wire.Reader) word {
-	w := word{path: r.Path(), text: r.Word()}
-	if strings.TrimSpace(w.text) == "" {
-		w.text = ""
-	}
-	return w
+	return word{path: r.Path(), text: wire.NotBlank(r.Word())}
 }
 
 func (p *payload) read(r *wire.Reader) {
@@ -350,14 +346,7 @@ func (p *payload) addID(system string, id word) {
 }
 
 func (p *payload) withID(list []*callnormv1.ExternalId, system string, id word) []*callnormv1.ExternalId {
-	text := p.identify(id)
-	told := slices.ContainsFunc(list, func(other *callnormv1.ExternalId) bool {
-		return other.GetSystem() == system && other.GetId() == text
-	})
-	if text == "" || told {
-		return list
-	}
-	return append(list, &callnormv1.ExternalId{System: system, Id: text})
+	return ids.With(list, system, p.identify(id))
 }
 
 // identify returns an id, unless a placeholder stands in its place: two deliveries with `[UUID]` are not one call.

@@ -25,7 +25,7 @@ func Fresh(adapter adapters.Adapter, d adapters.Delivery, run string) adapters.D
 			fresh = renamed(fresh, encoded, url.QueryEscape(other))
 		}
 	}
-	if bytes.Equal(fresh.Body, d.Body) && fresh.Query == d.Query && d.Header.Get("Content-Type") != form {
+	if bytes.Equal(fresh.Body, d.Body) && fresh.Query == d.Query && d.Header.Get("Content-Type") != FormType {
 		fresh.Body = slices.Concat(d.Body, blanks(run))
 	}
 	return fresh

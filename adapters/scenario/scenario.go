@@ -104,12 +104,12 @@ func read(files fs.FS, file, provider string) (Scenario, error) {
 	return one, nil
 }
 
-// form is the media type of forms.
-const form = "application/x-www-form-urlencoded"
+// FormType is the media type of forms.
+const FormType = "application/x-www-form-urlencoded"
 
 func contentType(file string) string {
 	if path.Ext(file) == ".form" {
-		return form
+		return FormType
 	}
 	return "application/json"
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/callnorm/callnorm/adapters/internal/ids"
 	"github.com/callnorm/callnorm/adapters/internal/wire"
 	"github.com/callnorm/callnorm/adapters/internal/words"
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
@@ -61,7 +62,7 @@ func (p *report) outcome(event string) *callnormv1.CallOutcome {
 // usable returns a text, unless a placeholder stands in its place: what Synthflow's redaction leaves is named as redacted,
 // anything else is kept with a warning.
 func (p *report) usable(o *callnormv1.CallOutcome, prefix, name, text string) string {
-	if text = filled(text); text == "" {
+	if text = wire.NotBlank(text); text == "" {
 		return ""
 	}
 	path := prefix + name
@@ -123,7 +124,7 @@ func (p *report) setID(o *callnormv1.CallOutcome) {
 
 // carrierOf tells Twilio's call ids by their form; no other carrier's can be told.
 func carrierOf(sid string) string {
-	if rest, ok := strings.CutPrefix(sid, "CA"); ok && len(rest) == 32 && strings.Trim(rest, "0123456789abcdef") == "" {
+	if ids.IsTwilioSID("CA", sid) {
 		return "twilio.call_sid"
 	}
 	return "carrier.call_sid"
@@ -270,7 +271,7 @@ func (p *report) reason(status string) (ending, string) {
 			reason = ending{}
 		}
 	}
-	path, text := p.prefix+"error_message", filled(p.errorMessage)
+	path, text := p.prefix+"error_message", wire.NotBlank(p.errorMessage)
 	end, _, isReason := endReasons.Known(text)
 	_, _, isStatus = statuses.Known(text)
 	switch {

@@ -239,9 +239,9 @@ func (c *call) member(r *wire.Reader, name string) {
 	}
 	switch name {
 	case "call_id":
-		c.id, c.idName = filled(r.Text()), sent
+		c.id, c.idName = wire.NotBlank(r.Text()), sent
 	case "_id":
-		c.recordID = filled(r.Text())
+		c.recordID = wire.NotBlank(r.Text())
 	case "status":
 		c.status = r.Word()
 	case "call_status":
@@ -249,7 +249,7 @@ func (c *call) member(r *wire.Reader, name string) {
 	case "end_call_reason":
 		c.endReason = r.Word()
 	case "custom_end_call_reason":
-		c.customEndReason = filled(r.Text())
+		c.customEndReason = wire.NotBlank(r.Text())
 	case "type_of_call":
 		c.typeOfCall = r.Word()
 	case "campaign_type":
@@ -324,14 +324,6 @@ func (c *call) telephony() *callnormv1.CallLeg {
 	return c.leg
 }
 
-// filled returns a text, unless it is blank; then there is none.
-func filled(text string) string {
-	if strings.TrimSpace(text) == "" {
-		return ""
-	}
-	return text
-}
-
 // readTime reads a moment. The beginning of 1970 is no moment of a call, but a number that nobody has set.
 func readTime(r *wire.Reader) *timestamppb.Timestamp {
 	t := r.Time(true)
@@ -350,7 +342,7 @@ func readRecordStatus(r *wire.Reader) string {
 	counts, countsPath, warned := "", "", false
 	list, notes := r.Path(), r.Notes()
 	for range r.Elements() {
-		word, path := filled(r.Word()), r.Path()
+		word, path := wire.NotBlank(r.Word()), r.Path()
 		if counts == "" {
 			counts, countsPath = word, path
 			continue

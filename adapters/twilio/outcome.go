@@ -2,11 +2,12 @@ package twilio
 
 import (
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/callnorm/callnorm/adapters"
+	"github.com/callnorm/callnorm/adapters/internal/ids"
 	"github.com/callnorm/callnorm/adapters/internal/sip"
+	"github.com/callnorm/callnorm/adapters/internal/wire"
 	"github.com/callnorm/callnorm/adapters/internal/words"
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
 	"google.golang.org/protobuf/proto"
@@ -62,26 +63,26 @@ func (p *payload) setIDs(o *callnormv1.CallOutcome, made *parts) {
 	id, path := p.callID, p.at("CallSid")
 	switch {
 	case id == "":
-		id, path = filled(p.streamedID), p.streamedIDPath
-	case filled(p.streamedID) != "" && p.streamedID != id:
+		id, path = wire.NotBlank(p.streamedID), p.streamedIDPath
+	case wire.NotBlank(p.streamedID) != "" && p.streamedID != id:
 		p.notes.Warn(callnormv1.WarningKind_WARNING_KIND_CONTRADICTION, p.streamedIDPath, "differs from the CallSid, which counts")
 		p.notes.UnmappedText(p.streamedIDPath, p.streamedID)
 	}
 	o.ProviderCallId = p.notes.Usable(path, id)
 	o.ParentCallId = p.notes.Usable(p.at("ParentCallSid"), p.parentID)
-	if isSID("CA", o.GetProviderCallId()) {
+	if ids.IsTwilioSID("CA", o.GetProviderCallId()) {
 		o.ExternalIds = append(made.external[:0], named(&made.ids[0], "twilio.call_sid", o.GetProviderCallId()))
 	}
 	if sipID := p.notes.Usable(p.at("SipCallId"), p.sipCallID); sipID != "" {
 		o.ExternalIds = append(o.GetExternalIds(), named(&made.ids[1], "sip.call_id", sipID))
 	}
-	if isSID("CA", o.GetParentCallId()) {
+	if ids.IsTwilioSID("CA", o.GetParentCallId()) {
 		o.RelatedIds = append(made.related[:0], named(&made.ids[2], "twilio.parent_call_sid", o.GetParentCallId()))
 	}
 	o.RelatedIds = append(o.RelatedIds, p.eventIDs...)
 	if account := p.notes.Usable(p.at("AccountSid"), p.accountID); account != "" {
 		system := "carrier.account_sid" // of somebody who copies the format
-		if isSID("AC", account) {
+		if ids.IsTwilioSID("AC", account) {
 			system = "twilio.account_sid"
 		}
 		o.AccountIds = append(made.account[:0], named(&made.ids[3], system, account))
@@ -91,12 +92,6 @@ func (p *payload) setIDs(o *callnormv1.CallOutcome, made *parts) {
 func named(id *callnormv1.ExternalId, system, text string) *callnormv1.ExternalId {
 	id.System, id.Id = system, text
 	return id
-}
-
-// isSID tells Twilio's own ids by their form.
-func isSID(prefix, id string) bool {
-	rest, ok := strings.CutPrefix(id, prefix)
-	return ok && len(rest) == 32 && strings.Trim(rest, "0123456789abcdef") == ""
 }
 
 // setAnsweredBy reads what the answering machine detection found.
@@ -169,10 +164,7 @@ func (p *payload) setEnd(o *callnormv1.CallOutcome, end *callnormv1.CallEnd, sta
 		}
 	}
 	if by != callnormv1.EndedBy_ENDED_BY_UNSPECIFIED {
-		if isDoing(end.GetReason()) {
-			by = p.known(o, by)
-		}
-		end.EndedBy, end.EndedByRaw = by, strconv.Itoa(int(end.GetSipCode()))
+		end.EndedBy, end.EndedByRaw = p.known(o, by), strconv.Itoa(int(end.GetSipCode()))
 		end.EndedByMapping = callnormv1.Mapping_MAPPING_HEURISTIC
 	}
 	if p.hangupSource != "" {
@@ -220,17 +212,6 @@ func (p *payload) setFailure(o *callnormv1.CallOutcome, end *callnormv1.CallEnd,
 	}
 	end.Reason = meaning.Reason
 	return meaning.By
-}
-
-// isDoing tells whether a call ended for what somebody did, and not for the state of a telephone or a number.
-func isDoing(reason callnormv1.EndReason) bool {
-	switch reason {
-	case callnormv1.EndReason_END_REASON_BUSY, callnormv1.EndReason_END_REASON_DECLINED,
-		callnormv1.EndReason_END_REASON_MARKED_AS_SPAM, callnormv1.EndReason_END_REASON_CANCELED_BEFORE_ANSWER:
-		return true
-	default:
-		return false
-	}
 }
 
 // known says which side called or was called, where the direction tells that. Who of ours that is, it never tells.

@@ -131,7 +131,7 @@ func (p *payload) dataMember(r *wire.Reader, name string) {
 
 // told adds an id of the notice.
 func (p *payload) told(system, id string) {
-	if id = filled(id); id != "" {
+	if id = wire.NotBlank(id); id != "" {
 		p.eventIDs = append(p.eventIDs, &callnormv1.ExternalId{System: system, Id: id})
 	}
 }
@@ -140,33 +140,33 @@ func (p *payload) told(system, id string) {
 func (p *payload) member(r *wire.Reader, name string) {
 	switch name {
 	case "CallSid":
-		p.callID = filled(r.Text())
+		p.callID = wire.NotBlank(r.Text())
 	case "ParentCallSid":
-		p.parentID = filled(r.Text())
+		p.parentID = wire.NotBlank(r.Text())
 	case "AccountSid":
-		p.accountID = filled(r.Word())
+		p.accountID = wire.NotBlank(r.Word())
 	case "SipCallId":
-		p.sipCallID = filled(r.Text())
+		p.sipCallID = wire.NotBlank(r.Text())
 	case "CallStatus":
-		p.status = filled(r.Word())
+		p.status = wire.NotBlank(r.Word())
 	case "Direction":
-		p.direction = filled(r.Word())
+		p.direction = wire.NotBlank(r.Word())
 	case "From":
-		p.from.party = filled(r.Text())
+		p.from.party = wire.NotBlank(r.Text())
 	case "To":
-		p.to.party = filled(r.Text())
+		p.to.party = wire.NotBlank(r.Text())
 	case "Caller":
-		p.from.copied = filled(r.Text())
+		p.from.copied = wire.NotBlank(r.Text())
 	case "Called":
-		p.to.copied = filled(r.Text())
+		p.to.copied = wire.NotBlank(r.Text())
 	case "ForwardedFrom":
-		p.forwardedFrom = filled(r.Text())
+		p.forwardedFrom = wire.NotBlank(r.Text())
 	case "CalledVia":
-		p.calledVia = filled(r.Text())
+		p.calledVia = wire.NotBlank(r.Text())
 	case "CallerName":
-		p.callerName = filled(r.Text())
+		p.callerName = wire.NotBlank(r.Text())
 	case "StirVerstat":
-		p.attestation = filled(r.Word())
+		p.attestation = wire.NotBlank(r.Word())
 	case "Timestamp":
 		p.time = r.Time(true)
 	case "CallDuration":
@@ -176,15 +176,15 @@ func (p *payload) member(r *wire.Reader, name string) {
 	case "SipResponseCode":
 		p.sipCode = r.Int()
 	case "AnsweredBy":
-		p.answeredBy = filled(r.Word())
+		p.answeredBy = wire.NotBlank(r.Word())
 	case "HangupSource":
-		p.hangupSource = filled(r.Word())
+		p.hangupSource = wire.NotBlank(r.Word())
 	case "ErrorCode":
-		p.errorCode = filled(r.Text())
+		p.errorCode = wire.NotBlank(r.Text())
 	case "ErrorMessage":
-		p.errorMessage = filled(r.Text())
+		p.errorMessage = wire.NotBlank(r.Text())
 	case "CallbackSource":
-		if source := filled(r.Word()); source != "" && source != "call-progress-events" {
+		if source := wire.NotBlank(r.Word()); source != "" && source != "call-progress-events" {
 			p.notes.UnmappedText(r.Path(), source)
 		}
 	case "ApiVersion", "SequenceNumber": // the notice's own: its format, and its place among those of the leg
@@ -200,37 +200,37 @@ func (p *payload) member(r *wire.Reader, name string) {
 func (p *payload) otherMember(r *wire.Reader, name string) {
 	switch name {
 	case "RecordingSid":
-		p.recorded().Id = filled(r.Text())
+		p.recorded().Id = wire.NotBlank(r.Text())
 	case "RecordingUrl":
-		p.recorded().Uri = filled(r.Text())
+		p.recorded().Uri = wire.NotBlank(r.Text())
 	case "RecordingStatus":
-		p.recorded().StatusRaw = filled(r.Word())
+		p.recorded().StatusRaw = wire.NotBlank(r.Word())
 	case "RecordingDuration":
 		p.recorded().Duration = r.Duration(time.Second)
 	case "RecordingStartTime":
 		p.recorded().StartTime = r.Time(true)
 	case "RecordingChannels":
-		p.channels = filled(r.Word())
+		p.channels = wire.NotBlank(r.Word())
 	case "RecordingTrack":
-		p.track = filled(r.Word())
+		p.track = wire.NotBlank(r.Word())
 	case "DialCallSid":
-		p.dialID = filled(r.Text())
+		p.dialID = wire.NotBlank(r.Text())
 	case "DialCallStatus":
-		p.dialStatus = filled(r.Word())
+		p.dialStatus = wire.NotBlank(r.Word())
 	case "DialCallDuration":
 		p.dialDuration = r.Duration(time.Second)
 	case "TranscriptionText":
-		p.transcript = filled(r.Text())
+		p.transcript = wire.NotBlank(r.Text())
 	case "TranscriptionStatus":
-		p.transcriptWord = filled(r.Word())
+		p.transcriptWord = wire.NotBlank(r.Word())
 	case "MessageSid", "SmsSid":
 		p.message = true
 	case "ConferenceSid":
 		p.conference = true
 	case "StatusCallbackEvent":
-		r.Peek(func(r *wire.Reader) { p.conferenceEvent = filled(r.Word()) })
+		r.Peek(func(r *wire.Reader) { p.conferenceEvent = wire.NotBlank(r.Word()) })
 	case "TranscriptionEvent":
-		r.Peek(func(r *wire.Reader) { p.liveTranscription = filled(r.Word()) })
+		r.Peek(func(r *wire.Reader) { p.liveTranscription = wire.NotBlank(r.Word()) })
 	default:
 		switch side := p.sideOf(name); {
 		case side != nil:
@@ -265,21 +265,13 @@ func (p *payload) sideOf(name string) *side {
 }
 
 func (s *side) readPlace(r *wire.Reader, name string) {
-	if text := filled(r.Text()); text != "" {
+	if text := wire.NotBlank(r.Text()); text != "" {
 		s.places = append(s.places, place{name: name, text: text})
 	}
 }
 
 // at returns the path of a field.
 func (p *payload) at(name string) string { return p.prefix + name }
-
-// filled returns a text, unless it is blank; then there is none.
-func filled(text string) string {
-	if strings.TrimSpace(text) == "" {
-		return ""
-	}
-	return text
-}
 
 // customParameters reads the query of a callback's address. Customers put there what they want back with the call.
 func customParameters(query string) []*callnormv1.NamedValue {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/callnorm/callnorm/adapters/internal/ids"
 	"github.com/callnorm/callnorm/adapters/internal/phone"
 	"github.com/callnorm/callnorm/adapters/internal/words"
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
@@ -69,27 +70,19 @@ func (p *report) setIDs(o *callnormv1.CallOutcome) {
 		{transportCallID, transportCarrier, carrier},
 	} {
 		if id := p.usable(told.id); id != "" {
-			o.ExternalIds = withID(o.GetExternalIds(), carrierOf(cmp.Or(p.text(told.carrier), p.text(told.otherwise)), id), id)
+			o.ExternalIds = ids.With(o.GetExternalIds(), carrierOf(cmp.Or(p.text(told.carrier), p.text(told.otherwise)), id), id)
 		}
 	}
-	o.ExternalIds = withID(o.GetExternalIds(), "twilio.call_sid", p.usable(twilioCallSID))
-	o.ExternalIds = withID(o.GetExternalIds(), "vapi.sbc_call_id", p.usable(sbcCallID))
-	o.AccountIds = withID(o.GetAccountIds(), "twilio.account_sid", p.usable(twilioAccountSID))
-	o.RelatedIds = withID(o.GetRelatedIds(), "vapi.phone_number_id", p.usable(phoneNumberID))
-	o.RelatedIds = withID(o.GetRelatedIds(), "vapi.squad_id", p.usable(squadID))
-	o.RelatedIds = withID(o.GetRelatedIds(), "vapi.squad_version", p.text(squadVersion))
-	o.RelatedIds = withID(o.GetRelatedIds(), "vapi.session_id", p.usable(sessionID))
+	o.ExternalIds = ids.With(o.GetExternalIds(), "twilio.call_sid", p.usable(twilioCallSID))
+	o.ExternalIds = ids.With(o.GetExternalIds(), "vapi.sbc_call_id", p.usable(sbcCallID))
+	o.AccountIds = ids.With(o.GetAccountIds(), "twilio.account_sid", p.usable(twilioAccountSID))
+	o.RelatedIds = ids.With(o.GetRelatedIds(), "vapi.phone_number_id", p.usable(phoneNumberID))
+	o.RelatedIds = ids.With(o.GetRelatedIds(), "vapi.squad_id", p.usable(squadID))
+	o.RelatedIds = ids.With(o.GetRelatedIds(), "vapi.squad_version", p.text(squadVersion))
+	o.RelatedIds = ids.With(o.GetRelatedIds(), "vapi.session_id", p.usable(sessionID))
 	if id := p.usable(campaignID); id != "" {
 		o.Campaign = &callnormv1.Campaign{Id: id}
 	}
-}
-
-func withID(list []*callnormv1.ExternalId, system, id string) []*callnormv1.ExternalId {
-	same := func(known *callnormv1.ExternalId) bool { return known.GetSystem() == system && known.GetId() == id }
-	if id == "" || slices.ContainsFunc(list, same) {
-		return list
-	}
-	return append(list, &callnormv1.ExternalId{System: system, Id: id})
 }
 
 // carrierOf names the kind of a carrier's id: by the carrier, or by the form of Twilio's where none is told.
@@ -97,7 +90,7 @@ func carrierOf(carrier, id string) string {
 	if system := carrierIDs[words.Plain(carrier)]; system != "" {
 		return system
 	}
-	if rest, ok := strings.CutPrefix(id, "CA"); ok && len(rest) == 32 && strings.Trim(rest, "0123456789abcdef") == "" {
+	if ids.IsTwilioSID("CA", id) {
 		return "twilio.call_sid"
 	}
 	return "carrier.call_sid"

@@ -7,7 +7,6 @@ import (
 	"github.com/callnorm/callnorm/adapters/internal/wire"
 	"github.com/callnorm/callnorm/adapters/internal/words"
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
@@ -179,7 +178,7 @@ type answers struct {
 func (p *payload) outcome() *callnormv1.CallOutcome {
 	o := &p.call
 	o.ProviderCallId = p.identify(p.either(p.id, p.callID))
-	o.Contact, o.Campaign, o.Agent = filled(&p.contact), filled(&p.campaign), filled(&p.agent)
+	o.Contact, o.Campaign, o.Agent = wire.Filled(&p.contact), wire.Filled(&p.campaign), wire.Filled(&p.agent)
 	a := p.sort()
 	event, mapping := findEvent(p.notes, a.event)
 	o.Event, o.EventRaw, o.EventMapping = event.kind, a.event.text, mapping
@@ -326,7 +325,7 @@ func (p *payload) setDisposition(a answers) {
 	if p.reached.path == "interested" {
 		d.GoalMapping = callnormv1.Mapping_MAPPING_HEURISTIC // the documentation has the answer in an object only
 	}
-	p.call.Disposition = filled(d)
+	p.call.Disposition = wire.Filled(d)
 }
 
 // setCompleteness goes by the contents first. An event says for what moment it was sent, not what was known by then: the
@@ -423,13 +422,4 @@ var kinds = map[callnormv1.Completeness]callnormv1.EventKind{
 	callnormv1.Completeness_COMPLETENESS_PARTIAL:  callnormv1.EventKind_EVENT_KIND_CALL_PROGRESS,
 	callnormv1.Completeness_COMPLETENESS_SETTLING: callnormv1.EventKind_EVENT_KIND_CALL_ENDED,
 	callnormv1.Completeness_COMPLETENESS_FINAL:    callnormv1.EventKind_EVENT_KIND_CALL_REPORTED,
-}
-
-// filled returns a message, or nil when nothing is in it.
-func filled[M proto.Message](m M) M {
-	if proto.Size(m) == 0 {
-		var nothing M
-		return nothing
-	}
-	return m
 }

@@ -32,11 +32,7 @@ type payload struct {
 type word struct{ path, text string }
 
 func readWord(r *wire.Reader) word {
-	w := word{path: r.Path(), text: r.Word()}
-	if strings.TrimSpace(w.text) == "" {
-		w.text = ""
-	}
-	return w
+	return word{path: r.Path(), text: wire.NotBlank(r.Word())}
 }
 
 // told says whether the body can be spoken of as a call of Voxia's. Only `id` and `status` are names that others use, too.

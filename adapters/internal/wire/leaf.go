@@ -8,6 +8,7 @@ import (
 
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
 	"github.com/go-json-experiment/json/jsontext"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
@@ -34,6 +35,23 @@ func (r *Reader) Word() string {
 		return r.name(r.value())
 	}
 	return r.Text()
+}
+
+// NotBlank returns a text, unless it is blank; then there is none.
+func NotBlank(text string) string {
+	if strings.TrimSpace(text) == "" {
+		return ""
+	}
+	return text
+}
+
+// Filled returns a message, or nil when nothing is in it.
+func Filled[M proto.Message](m M) M {
+	if proto.Size(m) == 0 {
+		var nothing M
+		return nothing
+	}
+	return m
 }
 
 // Bool reads a truth value, also one that is written as a text. It returns nil for null and the empty text.

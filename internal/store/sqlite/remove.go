@@ -175,17 +175,26 @@ func (t *transaction) forgetID(ctx context.Context, id store.DeliveryID) (int64,
 	if id == (store.DeliveryID{}) {
 		return 0, nil
 	}
+	removed, known, err := t.forgetKnown(ctx, id)
+	if err == nil && !known {
+		err = corrupt("delivery_ids", id, "row is missing")
+	}
+	return removed, err
+}
+
+// forgetKnown removes a delivery, unless it is gone already. It returns 1 when it was there, and whether its id is known.
+func (t *transaction) forgetKnown(ctx context.Context, id store.DeliveryID) (removed int64, known bool, err error) {
 	var seq int64
-	if err := t.deliverySeq.QueryRowContext(ctx, id[:]).Scan(&seq); err != nil {
-		if errors.Is(err, sql.ErrNoRows) {
-			err = corrupt("delivery_ids", id, "row is missing")
-		}
-		return 0, err
+	switch err := t.deliverySeq.QueryRowContext(ctx, id[:]).Scan(&seq); {
+	case errors.Is(err, sql.ErrNoRows):
+		return 0, false, nil
+	case err != nil:
+		return 0, false, err
+	case seq == gone:
+		return 0, true, nil
 	}
-	if seq == gone {
-		return 0, nil
-	}
-	return t.forget(ctx, seq, id)
+	removed, err = t.forget(ctx, seq, id)
+	return removed, true, err
 }
 
 // forget removes a delivery. Its id stays, so that a repetition is known.
@@ -213,15 +222,7 @@ func (s *Store) Forget(ctx context.Context, ids ...store.DeliveryID) (store.Remo
 	}
 	return s.remove(ctx, func(ctx context.Context, t *transaction) (removed store.Removed, err error) {
 		for _, id := range ids {
-			var seq int64
-			err := t.deliverySeq.QueryRowContext(ctx, id[:]).Scan(&seq)
-			if errors.Is(err, sql.ErrNoRows) || err == nil && seq == gone {
-				continue
-			}
-			if err != nil {
-				return store.Removed{}, err
-			}
-			n, err := t.forget(ctx, seq, id)
+			n, _, err := t.forgetKnown(ctx, id)
 			if err != nil {
 				return store.Removed{}, err
 			}
