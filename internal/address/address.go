@@ -78,6 +78,11 @@ func collect(m protoreflect.Message, take func(text string)) {
 		take(e.GetStringValue())
 		take(user(e.GetStringValue()))
 		collectJSON(e.GetJsonValue(), take)
+	case *callnormv1.UnmappedField:
+		// The adapter had no place for it, which makes it nobody else's. Most have nothing that an address could be made of.
+		if strings.ContainsAny(e.GetValueJson(), `+@%\`) {
+			collectJSON(e.GetValueJson(), take)
+		}
 	case *callnormv1.Transcript:
 		// Texts alone, and as many as there were words.
 	default:

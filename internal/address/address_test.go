@@ -80,6 +80,13 @@ func TestOf(t *testing.T) {
 			},
 			want: []string{"+4930000001", "+4930000002", "+4930000003", "+4930000004", "+4930000005", "+4930000006"},
 		},
+		"what no adapter has a place for": {
+			call: &callnormv1.CallOutcome{Provenance: &callnormv1.Provenance{Unmapped: []*callnormv1.UnmappedField{
+				{Path: "second_target", ValueJson: `"+4930000001"`}, {Path: "more", ValueJson: `{"a":["Jo@Example.com",{"b":"sip:%2B4930000002@example.com"}]}`},
+				{Path: "escaped", ValueJson: `"\u002b4930000003"`}, {Path: "of something else", ValueJson: `["49300000", 5, "call +4930000004 now", null]`},
+			}}},
+			want: []string{"+4930000001", "+4930000002", "+4930000003", "jo@example.com"},
+		},
 		"numbers that are not understood": {
 			call: &callnormv1.CallOutcome{Contact: &callnormv1.Contact{Phones: []*callnormv1.PhoneNumber{
 				{AsReceived: "+1234334546"}, {AsReceived: "sip:+4930123456@sip.example.com;transport=tls"}, {AsReceived: "anonymous"}, {AsReceived: "030123456"},

@@ -8,9 +8,12 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/callnorm/callnorm/adapters/catalog"
+	"github.com/callnorm/callnorm/adapters/scenario"
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
@@ -256,4 +259,60 @@ func TestRetentionPassesALaggingReaderByAndTellsHim(t *testing.T) {
 	run(t, "backup", "--data-dir", f.data(), filepath.Join(t.TempDir(), "backup")).expect(t, 0)
 	s.stop(t)
 	run(t, "check", f.data()).expect(t, 0)
+}
+
+// TestNoNumberOfASampleOutlivesItsDeletion takes everything that the adapters are tested with, and deletes every number that is in it:
+// wherever an adapter puts a number, also where it has no place for one, it can be deleted.
+func TestNoNumberOfASampleOutlivesItsDeletion(t *testing.T) {
+	set, err := catalog.Set()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	s := serve(t, "--data-dir", dir)
+	numbers := make(map[string]bool)
+	number := regexp.MustCompile(`\+[1-9][0-9]{9,14}\b`)
+	for _, adapter := range set.All() {
+		scenarios, err := scenario.Of(adapter)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, one := range scenarios {
+			found := number.FindAllString(string(one.Delivery.Body), -1)
+			if len(found) == 0 {
+				continue // nothing of it could be left
+			}
+			s.take(t, sample{name: one.Name, provider: one.Delivery.Provider, delivery: one.Delivery})
+			for _, one := range found {
+				numbers[one] = true
+			}
+		}
+	}
+	if len(numbers) < 20 {
+		t.Fatalf("the samples have only the numbers %v", numbers)
+	}
+	client := callnormv1.NewPrivacyServiceClient(s.conn)
+	for number := range numbers {
+		if _, err := client.DeleteContact(t.Context(), &callnormv1.DeleteContactRequest{
+			Contact: &callnormv1.DeleteContactRequest_PhoneNumber{PhoneNumber: number},
+		}); err != nil {
+			t.Fatalf("%s: %v", number, err)
+		}
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for number := range numbers {
+			alone := regexp.MustCompile(`(^|[^0-9])` + number[1:] + `($|[^0-9])`)
+			if at := alone.FindIndex(content); at != nil {
+				t.Errorf("%s is in %s, in %q", number, filepath.Base(file), content[max(0, at[0]-60):min(len(content), at[1]+20)])
+			}
+		}
+	}
 }
