@@ -11,6 +11,7 @@ import (
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
 	"github.com/callnorm/callnorm/internal/mention"
 	"github.com/go-json-experiment/json/jsontext"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
@@ -79,12 +80,8 @@ func collect(m protoreflect.Message, take func(text string)) {
 		take(user(e.GetStringValue()))
 		collectJSON(e.GetJsonValue(), take)
 	case *callnormv1.UnmappedField:
-		// The adapter had no place for it, which makes it nobody else's. Most have nothing that an address could be made of.
-		if strings.ContainsAny(e.GetValueJson(), `+@%\`) {
-			collectJSON(e.GetValueJson(), take)
-		}
-	case *callnormv1.Transcript:
-		// Texts alone, and as many as there were words.
+		// The adapter had no place for it, which makes it nobody else's.
+		collectJSON(e.GetValueJson(), take)
 	default:
 		switch e := e.(type) {
 		case *callnormv1.Endpoint:
@@ -98,25 +95,58 @@ func collect(m protoreflect.Message, take func(text string)) {
 		case *callnormv1.Meeting:
 			take(e.GetEmail())
 		}
-		m.Range(func(field protoreflect.FieldDescriptor, value protoreflect.Value) bool {
+		for _, field := range leading[m.Descriptor()] {
 			switch {
-			case field.IsMap() || field.Message() == nil:
+			case !m.Has(field):
 			case field.IsList():
-				for i := range value.List().Len() {
-					collect(value.List().Get(i).Message(), take)
+				for list, i := m.Get(field).List(), 0; i < list.Len(); i++ {
+					collect(list.Get(i).Message(), take)
 				}
 			default:
-				collect(value.Message(), take)
+				collect(m.Get(field).Message(), take)
 			}
-			return true
-		})
+		}
 	}
+}
+
+// leading lists the fields of messages below which there may be an address. Looking at all others would take most of the time.
+var leading = func() map[protoreflect.MessageDescriptor][]protoreflect.FieldDescriptor {
+	list := make(map[protoreflect.MessageDescriptor][]protoreflect.FieldDescriptor)
+	lead((&callnormv1.CallOutcome{}).ProtoReflect().Descriptor(), list)
+	return list
+}()
+
+// lead adds the fields of a message and of those below it, and tells whether there may be an address in any. None is below itself.
+func lead(message protoreflect.MessageDescriptor, list map[protoreflect.MessageDescriptor][]protoreflect.FieldDescriptor) (leads bool) {
+	switch message.FullName() {
+	case nameOf[*callnormv1.Transcript]():
+		return false // Texts alone, and as many as there were words.
+	case nameOf[*callnormv1.PhoneNumber](), nameOf[*callnormv1.Value](), nameOf[*callnormv1.UnmappedField](),
+		nameOf[*callnormv1.Endpoint](), nameOf[*callnormv1.Contact](), nameOf[*callnormv1.Participant](), nameOf[*callnormv1.Meeting]():
+		leads = true
+	}
+	if known, ok := list[message]; ok {
+		return leads || len(known) > 0
+	}
+	var fields []protoreflect.FieldDescriptor
+	for i := range message.Fields().Len() {
+		if field := message.Fields().Get(i); field.Message() != nil && !field.IsMap() && lead(field.Message(), list) {
+			fields = append(fields, field)
+		}
+	}
+	list[message] = fields
+	return leads || len(fields) > 0
+}
+
+func nameOf[M proto.Message]() protoreflect.FullName {
+	var message M
+	return message.ProtoReflect().Descriptor().FullName()
 }
 
 // collectJSON takes the texts of a JSON text, and of one that is broken those before it breaks.
 func collectJSON(text string, take func(text string)) {
-	if text == "" {
-		return
+	if !strings.ContainsAny(text, `+@%\`) {
+		return // Most have nothing that an address could be made of.
 	}
 	decoder := jsontext.NewDecoder(strings.NewReader(text), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	for {

@@ -45,6 +45,18 @@ func Bound(call *callnormv1.CallOutcome) *callnormv1.CallOutcome {
 	return call
 }
 
+// Marshal encodes an outcome that is at most MaxSize when encoded, and returns it with its encoding: the given one, or one that Bound
+// has made of it.
+func Marshal(call *callnormv1.CallOutcome) (*callnormv1.CallOutcome, []byte, error) {
+	body, err := proto.Marshal(call)
+	if err != nil || len(body) <= MaxSize-room {
+		return call, body, err
+	}
+	call = Bound(call)
+	body, err = proto.Marshal(call)
+	return call, body, err
+}
+
 // shrink makes the largest field of a message smaller and returns its path, or "" when there is none.
 func shrink(m protoreflect.Message, path string) string {
 	var largest protoreflect.FieldDescriptor

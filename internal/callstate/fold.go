@@ -48,7 +48,7 @@ func Fold(contributions []*callnormv1.CallOutcome) *callnormv1.CallOutcome {
 	if len(f.voices) == 1 {
 		share(result, f.voices[0].call)
 		f.settle(result)
-		return Bound(result)
+		return result
 	}
 	slices.SortFunc(f.voices, func(a, b *voice) int { return b.compare(a) })
 	statements := make([]statement, len(f.voices))

@@ -76,8 +76,7 @@ func (m *meaning) contribute(id store.OutcomeID, outcome adapters.Outcome, from 
 			Message: "the signature covers only " + strings.Join(parts, " and ") + "; whoever saw it once may have sent the rest",
 		})
 	}
-	call = callstate.Bound(call)
-	body, err := proto.Marshal(call)
+	call, body, err := callstate.Marshal(call)
 	if err != nil {
 		m.report.Faults = append(m.report.Faults, unfolded(err).ItemFault(outcome.Item))
 		return

@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/http"
@@ -122,20 +123,35 @@ func (in *Intake) normalize(source Source, delivery adapters.Delivery) (adapters
 
 // depth returns how deep a body is nested if it is JSON. In other formats brackets nest nothing.
 func depth(body []byte) int {
-	deepest, level, quoted := 0, 0, false
+	deepest, level := 0, 0
 	for i := 0; i < len(body); i++ {
-		switch c := body[i]; {
-		case c == '\\' && quoted:
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '{' || c == '[':
+		switch body[i] {
+		case '"':
+			i += quoted(body[i:])
+		case '{', '[':
 			level++
 			deepest = max(deepest, level)
-		case c == '}' || c == ']':
+		case '}', ']':
 			level--
 		}
 	}
 	return deepest
+}
+
+// quoted returns where the string ends that a text begins with: at its last quote, or with the text.
+func quoted(text []byte) int {
+	for end := 1; ; end++ {
+		next := bytes.IndexByte(text[end:], '"')
+		if next < 0 {
+			return len(text)
+		}
+		end += next
+		escapes := 0
+		for text[end-1-escapes] == '\\' {
+			escapes++
+		}
+		if escapes%2 == 0 {
+			return end
+		}
+	}
 }

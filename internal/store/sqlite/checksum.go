@@ -14,19 +14,29 @@ type checksum uint32
 
 func newChecksum(table string) checksum { return checksum(0).text(table) }
 
+// castagnoli is the polynomial's table.
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// number and text work byte by byte: what crc32.Update is given is moved to the heap, which takes longer than a few bytes do.
+
 func (c checksum) number(n int64) checksum {
-	var raw [8]byte
-	binary.BigEndian.PutUint64(raw[:], uint64(n))
-	return c.update(raw[:])
+	crc := ^uint32(c)
+	for shift := 56; shift >= 0; shift -= 8 {
+		crc = castagnoli[byte(crc)^byte(n>>shift)] ^ crc>>8
+	}
+	return checksum(^crc)
 }
 
-func (c checksum) bytes(b []byte) checksum { return c.number(int64(len(b))).update(b) }
+func (c checksum) text(s string) checksum {
+	crc := ^uint32(c.number(int64(len(s))))
+	for i := range len(s) {
+		crc = castagnoli[byte(crc)^s[i]] ^ crc>>8
+	}
+	return checksum(^crc)
+}
 
-func (c checksum) text(s string) checksum { return c.bytes([]byte(s)) }
-
-func (c checksum) update(b []byte) checksum {
-	// MakeTable returns the same table every time.
-	return checksum(crc32.Update(uint32(c), crc32.MakeTable(crc32.Castagnoli), b))
+func (c checksum) bytes(b []byte) checksum {
+	return checksum(crc32.Update(uint32(c.number(int64(len(b)))), castagnoli, b))
 }
 
 // verify compares the checksum of the fields that were read with the one that was stored.

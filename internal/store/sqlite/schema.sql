@@ -2,7 +2,8 @@
 --
 -- What grows with every delivery is either appended at the end of its table or is a narrow row under a random key: a wide
 -- row under a random key would dirty a page of its own in every commit. Times are microseconds since 1970. checksum is a
--- CRC-32C over all other columns of the row. encoding tells how body is stored: 0 as it came, 1 as a zstd frame.
+-- CRC-32C over all other columns of the row. encoding tells how body is stored: 0 as it came, 1 as a zstd frame, 3 as an S2
+-- block (since version 4).
 
 -- What the store is: its keys and names.
 CREATE TABLE meta (
