@@ -57,13 +57,24 @@ checkgenerate: generate ## Fail when gen/ is not what proto/ says, or docs/cover
 protoimports:
 	@go run -C tools ./protoimports ../.build/protoimports
 
-# docs/scale.md tells what the second part measures. It fills 14 GB of disk and takes the better part of an hour; make bench CALLS=50000 is
-# a quick look.
+# docs/load.md tells what the second part measures, docs/scale.md what the third one does. With a million calls both fill 16 GB of disk
+# and take the better part of an hour; make bench CALLS=50000 is a quick look. DIR keeps what was filled for the next time.
 CALLS ?= 1000000
+DIR   ?=
 .PHONY: bench
-bench: build ## Measure normalizing and the intake path, then the service with CALLS calls beside one with few
+bench: build ## Measure normalizing and the intake path, the service under load, and the service with CALLS calls beside one with few
 	go test -run '^$$' -bench . -benchmem ./adapters/... ./internal/... ./server/...
-	go run ./test/scale -binary bin/callnorm -large $(CALLS)
+	@dir="$(DIR)"; test -n "$$dir" || { dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && trap 'exit 130' INT TERM; }; \
+		go run ./test/load -binary bin/callnorm -dir "$$dir" -calls $(CALLS) && \
+		go run ./test/scale -binary bin/callnorm -dir "$$dir" -large $(CALLS)
+
+.PHONY: load
+load: build ## Measure the service under load, on an empty store: three minutes at most
+	go run ./test/load -binary bin/callnorm
+
+.PHONY: drift
+drift: ## Write down what a webhook costs in allocations, statements and fsyncs; make test fails when that grows
+	go test -count 1 ./test/drift -update
 
 .PHONY: fuzz
 fuzz: ## Fuzz each target for FUZZTIME

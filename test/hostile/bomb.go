@@ -56,14 +56,14 @@ func (*options) sendBombs(ctx context.Context, s *service, g *generator, _ io.Wr
 		{"one member, in chunks", one, false},
 		{"a hundred members", bytes.Repeat(member, 100), true},
 	} {
-		if err := s.level(); err != nil {
+		if err := s.Level(); err != nil {
 			return nil, err
 		}
 		before, err := s.Peak()
 		if err != nil {
 			return nil, err
 		}
-		used, err := s.cpu()
+		used, err := s.CPU()
 		if err != nil {
 			return nil, err
 		}
@@ -75,7 +75,7 @@ func (*options) sendBombs(ctx context.Context, s *service, g *generator, _ io.Wr
 		if err != nil {
 			return nil, err
 		}
-		spent, err := s.cpu()
+		spent, err := s.CPU()
 		if err != nil {
 			return nil, err
 		}

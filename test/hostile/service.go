@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -9,9 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -120,33 +117,3 @@ func client(senders int) *http.Client {
 		},
 	}
 }
-
-// level sets the peak back to what is resident now.
-func (s *service) level() error { return os.WriteFile(s.Proc("clear_refs"), []byte("5"), 0o200) }
-
-// ticks is how many of the kernel's ticks there are in a second.
-const ticks = 100
-
-// cpu returns the processor time that the process has used, in steps of 10 ms.
-func (s *service) cpu() (time.Duration, error) {
-	text, err := os.ReadFile(s.Proc("stat"))
-	if err != nil {
-		return 0, err
-	}
-	// The name of the process may have anything in it; utime and stime are the 12th and 13th field behind it.
-	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
-	if len(fields) < 13 {
-		return 0, errNoTimes
-	}
-	var sum int64
-	for _, field := range fields[11:13] {
-		n, err := strconv.ParseInt(field, 10, 64)
-		if err != nil {
-			return 0, err
-		}
-		sum += n
-	}
-	return time.Duration(sum) * time.Second / ticks, nil
-}
-
-var errNoTimes = errors.New("/proc does not tell the processor time")

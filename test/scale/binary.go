@@ -1,24 +1,20 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strconv"
-	"strings"
-	"syscall"
 	"time"
 
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
+	"github.com/callnorm/callnorm/test/internal/fill"
+	"github.com/callnorm/callnorm/test/internal/process"
+	"github.com/callnorm/callnorm/test/internal/raw"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/proto"
@@ -30,38 +26,25 @@ const (
 	// settle is how long it is left alone before it rests, and collected how long at most after much work: Go looks after two minutes
 	// for what is left of that, and then gives it back bit by bit.
 	settle, collected = 5 * time.Second, 4 * time.Minute
-	// readyEvery is how often it is asked whether it is ready.
-	readyEvery = 2 * time.Millisecond
-	// grace is how long it may take to end by itself.
-	grace = time.Minute
 )
 
 var (
 	errUnexpected = errors.New("the answer is not what was asked for")
 	errEmpty      = errors.New("the answer is empty")
-	errNoAddress  = errors.New("the service did not say where it listens")
-	errNoMemory   = errors.New("/proc does not tell the resident memory")
-	errLate       = errors.New("it did not end after SIGTERM")
 )
 
 // measureBinary starts the binary on both directories, and measures it.
-func (o *options) measureBinary(ctx context.Context, both [sides]*filled, r *report, progress io.Writer) (err error) {
-	binary, err := filepath.Abs(o.binary)
-	if err != nil {
-		return err
-	}
+func (o *options) measureBinary(ctx context.Context, both [sides]*fill.Directory, r *table, progress io.Writer) (err error) {
 	var services [sides]*service
-	defer func() {
-		for _, s := range services {
-			if s != nil {
-				s.kill()
-			}
+	for i, f := range both {
+		if services[i], err = newService(o.binary, f); err != nil {
+			return err
 		}
-	}()
+		defer func() { err = errors.Join(err, services[i].Remove()) }()
+	}
 	took := [sides][]time.Duration{}
 	for n := range starts {
-		for i, f := range both {
-			services[i] = &service{binary: binary, dir: f.dir}
+		for i := range both {
 			ready, err := services[i].start(ctx)
 			if err != nil {
 				return err
@@ -70,7 +53,7 @@ func (o *options) measureBinary(ctx context.Context, both [sides]*filled, r *rep
 			if n == starts-1 {
 				continue
 			}
-			if err := services[i].stop(ctx); err != nil {
+			if err := services[i].Stop(ctx); err != nil {
 				return err
 			}
 		}
@@ -78,7 +61,7 @@ func (o *options) measureBinary(ctx context.Context, both [sides]*filled, r *rep
 	r.started(took)
 	var measured [sides]*side
 	for i, s := range services {
-		measured[i] = &side{filled: both[i]}
+		measured[i] = &side{Directory: both[i]}
 		if measured[i].connections, err = s.connect(); err != nil {
 			return err
 		}
@@ -102,15 +85,13 @@ func (o *options) measureBinary(ctx context.Context, both [sides]*filled, r *rep
 		return err
 	}
 	if err := o.compare(ctx, measured, r, progress); err != nil {
-		return errors.Join(err, services[small].said(), services[large].said())
+		return errors.Join(err, services[small].Said(), services[large].Said())
 	}
 	if err := r.resting(ctx, services, "resident memory at rest after all of it", collected); err != nil {
 		return err
 	}
-	for i, s := range services {
-		services[i] = nil
-		if err := s.stop(ctx); err != nil {
-			s.kill()
+	for _, s := range services {
+		if err := s.Stop(ctx); err != nil {
 			return err
 		}
 	}
@@ -118,7 +99,7 @@ func (o *options) measureBinary(ctx context.Context, both [sides]*filled, r *rep
 }
 
 // started adds how long the binary took until it was ready.
-func (r *report) started(took [sides][]time.Duration) {
+func (r *table) started(took [sides][]time.Duration) {
 	best, median := figure{what: "ready after, best of 3"}, figure{what: "ready after, median", bar: "under 2 s"}
 	for i := range took {
 		slices.Sort(took[i])
@@ -130,7 +111,7 @@ func (r *report) started(took [sides][]time.Duration) {
 
 // resting adds how much memory the processes have when nobody asks them for anything: as soon as it is within the bar, or at the end
 // of the time that they are given.
-func (r *report) resting(ctx context.Context, services [sides]*service, what string, within time.Duration) error {
+func (r *table) resting(ctx context.Context, services [sides]*service, what string, within time.Duration) error {
 	for begin := time.Now(); ; {
 		select {
 		case <-ctx.Done():
@@ -139,9 +120,9 @@ func (r *report) resting(ctx context.Context, services [sides]*service, what str
 		}
 		f := figure{what: what, bar: fmt.Sprintf("under %d MB", maxMemory>>20)}
 		for i, s := range services {
-			memory, err := s.memory()
+			memory, err := s.Resident()
 			if err != nil {
-				return errors.Join(err, s.said())
+				return errors.Join(err, s.Said())
 			}
 			f.measured[i] = fmt.Sprintf("%d MB", memory>>20)
 			f.broken = f.broken || memory >= maxMemory
@@ -155,120 +136,25 @@ func (r *report) resting(ctx context.Context, services [sides]*service, what str
 
 // service is the binary, running on a filled directory.
 type service struct {
-	binary, dir string
-	command     *exec.Cmd
-	ended       chan struct{}
-	exit        error // once ended
-	rest, grpc  string
+	*process.Process
+
+	rest, grpc string
 }
 
-const logFile = "callnorm.log"
-
-var address = regexp.MustCompile(`127\.0\.0\.1:\d+`)
+func newService(binary string, f *fill.Directory) (*service, error) {
+	on, err := process.In(f.Path, binary)
+	return &service{Process: on}, err
+}
 
 // start starts the binary, and returns how long it took until it was ready.
 func (s *service) start(ctx context.Context) (time.Duration, error) {
-	log, err := os.Create(filepath.Join(s.dir, logFile))
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = log.Close() }()
-	command := exec.CommandContext(context.WithoutCancel(ctx), s.binary, "serve", //nolint:gosec // the binary is what the caller wants measured
-		"--http-addr", "127.0.0.1:0", "--grpc-addr", "127.0.0.1:0", "--data-dir", filepath.Join(s.dir, dataDir))
-	command.Stderr = log
-	stdout, err := command.StdoutPipe()
-	if err != nil {
-		return 0, err
-	}
 	begin := time.Now()
-	if err := command.Start(); err != nil {
+	found, err := s.Start(ctx, 2, "serve", "--http-addr", "127.0.0.1:0", "--grpc-addr", "127.0.0.1:0", "--data-dir", filepath.Join(s.Dir, fill.DataDir))
+	if err != nil {
 		return 0, err
-	}
-	s.command, s.ended = command, make(chan struct{})
-	var found []string
-	for lines := bufio.NewScanner(stdout); len(found) < 2 && lines.Scan(); {
-		found = append(found, address.FindAllString(lines.Text(), 1)...)
-	}
-	go func() {
-		defer close(s.ended)
-		_, _ = io.Copy(io.Discard, stdout)
-		s.exit = command.Wait()
-	}()
-	if len(found) < 2 {
-		return 0, errors.Join(errNoAddress, s.said())
 	}
 	s.rest, s.grpc = found[0], found[1]
-	for !s.ready(ctx) {
-		select {
-		case <-ctx.Done():
-			return 0, ctx.Err()
-		case <-time.After(readyEvery):
-		}
-	}
-	return time.Since(begin), nil
-}
-
-func (s *service) ready(ctx context.Context) bool {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.rest+"/readyz", http.NoBody)
-	if err != nil {
-		return false
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return false
-	}
-	_ = response.Body.Close()
-	return response.StatusCode == http.StatusOK
-}
-
-// stop ends the process as an operator does.
-func (s *service) stop(ctx context.Context) error {
-	if err := s.command.Process.Signal(syscall.SIGTERM); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, grace)
-	defer cancel()
-	select {
-	case <-s.ended:
-		return s.exit
-	case <-ctx.Done():
-		return errLate
-	}
-}
-
-// kill ends the process, if it runs still.
-func (s *service) kill() {
-	if s.command == nil {
-		return
-	}
-	_ = s.command.Process.Kill()
-	<-s.ended
-	s.command = nil
-}
-
-// said returns the last lines of the log as an error, for when something went wrong.
-func (s *service) said() error {
-	text, err := os.ReadFile(filepath.Join(s.dir, logFile))
-	if err != nil {
-		return err
-	}
-	const most = 4 << 10
-	return fmt.Errorf("%w: its log ends in:\n%s", errUnexpected, text[max(0, len(text)-most):])
-}
-
-// memory returns the resident memory, in bytes.
-func (s *service) memory() (int64, error) {
-	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(s.command.Process.Pid), "status"))
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(text)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			kilobytes, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
-			return kilobytes << 10, err
-		}
-	}
-	return 0, errNoMemory
+	return time.Since(begin), s.WaitReady(ctx, s.rest)
 }
 
 // connect opens as many connections as there are ever used.
@@ -311,7 +197,7 @@ func (c *connection) list(ctx context.Context, request *callnormv1.ListOutcomesR
 // call leaves the answer as bytes: what a client makes of them takes the same time on both sides.
 func (c *connection) call(ctx context.Context, method string, request proto.Message) error {
 	var answer []byte
-	if err := c.grpc.Invoke(ctx, method, request, &answer, grpc.ForceCodec(unread{}), grpc.MaxCallRecvMsgSize(64<<20)); err != nil {
+	if err := c.grpc.Invoke(ctx, method, request, &answer, grpc.ForceCodec(raw.Answers{}), grpc.MaxCallRecvMsgSize(64<<20)); err != nil {
 		return err
 	}
 	if len(answer) == 0 {
@@ -325,8 +211,8 @@ func (c *connection) next(ctx context.Context, request *callnormv1.ListOutcomesR
 	return page.GetNextPageToken(), err
 }
 
-func (c *connection) post(ctx context.Context, w webhook) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+c.service.rest+"/v1/webhooks/"+w.source, bytes.NewReader(w.body))
+func (c *connection) post(ctx context.Context, w fill.Webhook) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+c.service.rest+"/v1/webhooks/"+w.Source, bytes.NewReader(w.Body))
 	if err != nil {
 		return err
 	}
@@ -344,17 +230,3 @@ func (c *connection) post(ctx context.Context, w webhook) error {
 	}
 	return nil
 }
-
-// unread marshals requests, and leaves answers as they are.
-type unread struct{}
-
-func (unread) Marshal(message any) ([]byte, error) {
-	return proto.Marshal(message.(proto.Message)) //nolint:forcetypeassert // requests of this tool
-}
-
-func (unread) Unmarshal(data []byte, answer any) error {
-	*answer.(*[]byte) = bytes.Clone(data) //nolint:forcetypeassert // answers of this tool
-	return nil
-}
-
-func (unread) Name() string { return "proto" }

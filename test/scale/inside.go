@@ -11,19 +11,20 @@ import (
 
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
 	"github.com/callnorm/callnorm/internal/store"
+	"github.com/callnorm/callnorm/test/internal/fill"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 // measureInside measures the store and the intake without server and sockets, for profiles.
-func (o *options) measureInside(ctx context.Context, both [sides]*filled, r *report, progress io.Writer) (err error) {
+func (o *options) measureInside(ctx context.Context, both [sides]*fill.Directory, r *table, progress io.Writer) (err error) {
 	var measured [sides]*side
 	for i, f := range both {
-		k, err := openKept(ctx, f.dir)
+		k, err := fill.Open(ctx, f.Path)
 		if err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, k.close()) }()
-		measured[i] = &side{filled: f}
+		defer func() { err = errors.Join(err, k.Close()) }()
+		measured[i] = &side{Directory: f}
 		for range crowd {
 			measured[i].connections = append(measured[i].connections, inside{k})
 		}
@@ -43,11 +44,11 @@ func (o *options) measureInside(ctx context.Context, both [sides]*filled, r *rep
 }
 
 // inside is a store of this process.
-type inside struct{ *kept }
+type inside struct{ *fill.Kept }
 
 func (k inside) get(ctx context.Context, request *callnormv1.GetOutcomeRequest) error {
 	if id := request.GetProviderCallId(); id != "" {
-		found, err := k.store.Lookup(ctx, store.Query{ProviderCallID: id}, 2)
+		found, err := k.Store.Lookup(ctx, store.Query{ProviderCallID: id}, 2)
 		if err == nil && len(found) != 1 {
 			err = fmt.Errorf("%w: %d outcomes", errUnexpected, len(found))
 		}
@@ -57,7 +58,7 @@ func (k inside) get(ctx context.Context, request *callnormv1.GetOutcomeRequest) 
 	if err != nil {
 		return err
 	}
-	_, err = k.store.Outcome(ctx, id)
+	_, err = k.Store.Outcome(ctx, id)
 	return err
 }
 
@@ -87,7 +88,7 @@ func (k inside) page(ctx context.Context, request *callnormv1.ListOutcomesReques
 			return store.ListPage{}, err
 		}
 	}
-	return k.store.List(ctx, filter, after, pageSize)
+	return k.Store.List(ctx, filter, after, pageSize)
 }
 
 func (k inside) list(ctx context.Context, request *callnormv1.ListOutcomesRequest) error {
@@ -103,8 +104,8 @@ func (k inside) next(ctx context.Context, request *callnormv1.ListOutcomesReques
 	return fmt.Sprint(page.Next.Time, " ", page.Next.First), err
 }
 
-func (k inside) post(ctx context.Context, w webhook) error {
-	_, err := k.deliver(ctx, w)
+func (k inside) post(ctx context.Context, w fill.Webhook) error {
+	_, err := k.Deliver(ctx, w)
 	return err
 }
 

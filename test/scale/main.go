@@ -16,6 +16,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"github.com/callnorm/callnorm/test/internal/fill"
 )
 
 // Exit codes.
@@ -93,20 +95,19 @@ func (o *options) measure(ctx context.Context, out, progress io.Writer) (kept bo
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	}
-	texts, err := readBodies(o.fixtures)
+	texts, err := fill.ReadBodies(o.fixtures)
 	if err != nil {
 		return false, err
 	}
-	var filled [sides]*filled
+	var filled [sides]*fill.Directory
+	end := time.Now().Truncate(time.Second)
 	for side, calls := range o.sizes {
 		name := filepath.Join(dir, strconv.Itoa(calls))
-		_, _ = fmt.Fprintf(progress, "filling %s with %s calls: about %d MB of disk, and a millisecond or two of each processor for each\n",
-			name, grouped(calls), (int64(calls)*bytesOfCall+spare)>>20)
-		if filled[side], err = fill(ctx, name, set{calls: calls, end: time.Now().Truncate(time.Second), bodies: texts}, progress); err != nil {
+		if filled[side], err = fill.Fill(ctx, name, fill.Set{Calls: calls, End: end, Bodies: texts}, progress); err != nil {
 			return false, err
 		}
 	}
-	var r report
+	var r table
 	if o.inside {
 		err = o.measureInside(ctx, filled, &r, progress)
 	} else {

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +13,7 @@ import (
 	"time"
 
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
+	"github.com/callnorm/callnorm/test/internal/fill"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
@@ -34,14 +33,14 @@ type target interface {
 	get(ctx context.Context, request *callnormv1.GetOutcomeRequest) error
 	// list returns errEmpty when there is nothing on the page, and no token.
 	list(ctx context.Context, request *callnormv1.ListOutcomesRequest) error
-	post(ctx context.Context, w webhook) error
+	post(ctx context.Context, w fill.Webhook) error
 	// next returns the token for the page after a request's.
 	next(ctx context.Context, request *callnormv1.ListOutcomesRequest) (string, error)
 }
 
 // side is a filled directory that is being measured.
 type side struct {
-	*filled
+	*fill.Directory
 
 	connections []target
 	posted      atomic.Int64
@@ -68,18 +67,18 @@ func probes() []probe {
 	}
 	return []probe{
 		{name: "GetOutcome, by name", do: func(ctx context.Context, s *side, t target, r *rand.Rand) error {
-			name := s.sample.Names[r.IntN(len(s.sample.Names))]
+			name := s.Names[r.IntN(len(s.Names))]
 			return t.get(ctx, &callnormv1.GetOutcomeRequest{Key: &callnormv1.GetOutcomeRequest_Name{Name: name}})
 		}},
 		{name: "GetOutcome, by the provider's call id", do: func(ctx context.Context, s *side, t target, r *rand.Rand) error {
-			id := s.set.call(r.IntN(s.set.calls)).id
+			id := s.Set.Call(r.IntN(s.Set.Calls)).ID
 			return t.get(ctx, &callnormv1.GetOutcomeRequest{Key: &callnormv1.GetOutcomeRequest_ProviderCallId{ProviderCallId: id}})
 		}},
 		{name: "ListOutcomes, the first page", do: filtered(nil)},
 		{name: "ListOutcomes, a page in the midst", do: listing(func(s *side, r *rand.Rand) *callnormv1.ListOutcomesRequest {
 			return s.deep[r.IntN(len(s.deep))]
 		})},
-		{name: "ListOutcomes, of a source", do: filtered(&callnormv1.OutcomeFilter{Sources: []string{sourceVoxia}})},
+		{name: "ListOutcomes, of a source", do: filtered(&callnormv1.OutcomeFilter{Sources: []string{fill.Voxia}})},
 		{name: "ListOutcomes, of a status", do: filtered(&callnormv1.OutcomeFilter{Statuses: []callnormv1.CallStatus{callnormv1.CallStatus_CALL_STATUS_BUSY}})},
 		{name: "ListOutcomes, of a disposition", do: filtered(&callnormv1.OutcomeFilter{
 			Dispositions: []callnormv1.ContactDisposition{callnormv1.ContactDisposition_CONTACT_DISPOSITION_INTERESTED},
@@ -93,34 +92,34 @@ func probes() []probe {
 		}},
 		{name: "ListOutcomes, do not call", do: filtered(&callnormv1.OutcomeFilter{DoNotCall: new(true)})},
 		{name: "ListOutcomes, a contact's number", do: listing(func(s *side, r *rand.Rand) *callnormv1.ListOutcomesRequest {
-			return &callnormv1.ListOutcomesRequest{Address: s.set.call(r.IntN(s.set.calls)).contact}
+			return &callnormv1.ListOutcomesRequest{Address: s.Set.Call(r.IntN(s.Set.Calls)).Contact}
 		})},
 		{name: "ListOutcomes, the number of all calls", do: listing(func(*side, *rand.Rand) *callnormv1.ListOutcomesRequest {
-			return &callnormv1.ListOutcomesRequest{Address: ownNumber}
+			return &callnormv1.ListOutcomesRequest{Address: fill.OwnNumber}
 		})},
 		// A week, as the small side has not a page full of calls in a day.
 		{name: "ListOutcomes, of a week", do: listing(func(s *side, r *rand.Rand) *callnormv1.ListOutcomesRequest {
 			const week = 7 * 24 * time.Hour
-			begin := s.set.end.Add(-week - time.Duration(r.Int64N(int64(year-week))))
+			begin := s.Set.End.Add(-week - time.Duration(r.Int64N(int64(fill.Year-week))))
 			return &callnormv1.ListOutcomesRequest{BeginTime: timestamppb.New(begin), EndTime: timestamppb.New(begin.Add(week))}
 		})},
 		{name: "ListOutcomes, the provider's call id", do: listing(func(s *side, r *rand.Rand) *callnormv1.ListOutcomesRequest {
-			return &callnormv1.ListOutcomesRequest{ProviderCallId: s.set.call(r.IntN(s.set.calls)).id}
+			return &callnormv1.ListOutcomesRequest{ProviderCallId: s.Set.Call(r.IntN(s.Set.Calls)).ID}
 		})},
 		{name: "a new webhook", count: posted, do: func(ctx context.Context, s *side, t target, _ *rand.Rand) error {
 			// Behind the last call and of Synthflow; by the clock, as runs before had others.
-			n := s.set.calls/everyVoxia*everyVoxia + everyVoxia*int(time.Now().UnixMilli()*1000+s.posted.Add(1))
-			return t.post(ctx, s.set.webhooks(s.set.call(n))[0])
+			n := s.Set.Calls/fill.EveryVoxia*fill.EveryVoxia + fill.EveryVoxia*int(time.Now().UnixMilli()*1000+s.posted.Add(1))
+			return t.post(ctx, s.Set.Webhooks(s.Set.Call(n))[0])
 		}},
 	}
 }
 
 // findDeep looks for places in the midst of the list: behind the page before some time.
 func (s *side) findDeep(ctx context.Context) error {
-	r := rand.New(rand.NewPCG(1, uint64(s.set.calls))) //nolint:gosec // it has to be the same each time, not secret
+	r := rand.New(rand.NewPCG(1, uint64(s.Set.Calls))) //nolint:gosec // it has to be the same each time, not secret
 	for range deepPlaces {
 		const edge = 10 // of the year, at both ends
-		end := s.set.end.Add(-year/edge - time.Duration(r.Int64N(int64(year-2*year/edge))))
+		end := s.Set.End.Add(-fill.Year/edge - time.Duration(r.Int64N(int64(fill.Year-2*fill.Year/edge))))
 		request := &callnormv1.ListOutcomesRequest{EndTime: timestamppb.New(end)}
 		token, err := s.connections[0].next(ctx, request)
 		if err != nil {
@@ -133,7 +132,7 @@ func (s *side) findDeep(ctx context.Context) error {
 }
 
 // compare measures all probes on both sides by turns.
-func (o *options) compare(ctx context.Context, both [sides]*side, r *report, progress io.Writer) error {
+func (o *options) compare(ctx context.Context, both [sides]*side, r *table, progress io.Writer) error {
 	for _, s := range both {
 		if err := s.findDeep(ctx); err != nil {
 			return fmt.Errorf("page in the midst: %w", err)
@@ -147,7 +146,7 @@ func (o *options) compare(ctx context.Context, both [sides]*side, r *report, pro
 			}
 			if !o.cold && time.Since(warmed) > warmFor {
 				for _, s := range both {
-					if err := s.warm(); err != nil {
+					if err := s.Warm(); err != nil {
 						return err
 					}
 				}
@@ -162,18 +161,6 @@ func (o *options) compare(ctx context.Context, both [sides]*side, r *report, pro
 		}
 	}
 	return nil
-}
-
-// warm reads the database, so that it is in memory as far as there is room: what the disk takes is no matter of the store's.
-func (s *side) warm() (err error) {
-	file, err := os.Open(filepath.Join(s.dir, dataDir, databaseFile))
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, file.Close()) }()
-	const piece = 1 << 20
-	_, err = io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{file}, make([]byte, piece))
-	return err
 }
 
 // byTurns measures one probe. What hits the machine hits both sides: they take turns, and each round compares its two.

@@ -9,22 +9,22 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 )
 
-// Process is the binary, in a temporary directory. Only one goroutine may start and end it.
+// Process is the binary, in a directory of its own. Only one goroutine may start and end it.
 type Process struct {
 	// Dir holds all that it needs and keeps.
 	Dir string
 
 	binary  string
+	stays   bool // the directory, when it is removed
 	command *exec.Cmd
 	ended   chan struct{}
 	exit    error // once ended
@@ -41,6 +41,12 @@ func New(binary, name string) (*Process, error) {
 	}
 	dir, err := os.MkdirTemp("", "callnorm-"+name+"-")
 	return &Process{Dir: dir, binary: binary}, err
+}
+
+// In takes a directory that stays.
+func In(dir, binary string) (*Process, error) {
+	binary, err := filepath.Abs(binary)
+	return &Process{Dir: dir, binary: binary, stays: true}, err
 }
 
 // Write writes files into the directory, by their names.
@@ -90,6 +96,32 @@ func (p *Process) Start(ctx context.Context, addresses int, args ...string) (fou
 	return found, nil
 }
 
+// readyEvery is how often a process is asked whether it is ready.
+const readyEvery = 2 * time.Millisecond
+
+// WaitReady waits until the service says at an address that it can keep deliveries.
+func (p *Process) WaitReady(ctx context.Context, address string) error {
+	for {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/readyz", http.NoBody)
+		if err != nil {
+			return err
+		}
+		if response, err := http.DefaultClient.Do(request); err == nil {
+			_ = response.Body.Close()
+			if response.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-p.ended:
+			return errors.Join(ErrGone, p.Said())
+		case <-time.After(readyEvery):
+		}
+	}
+}
+
 // ErrGone says that the process ended by itself.
 var ErrGone = errors.New("the process ended in the midst of it")
 
@@ -108,7 +140,7 @@ func (p *Process) While(ctx context.Context) (context.Context, context.CancelFun
 }
 
 // grace is how long a process may take to end by itself.
-const grace = 30 * time.Second
+const grace = time.Minute
 
 var errLate = errors.New("it did not end after SIGTERM")
 
@@ -135,10 +167,13 @@ func (p *Process) Kill() {
 	p.command = nil
 }
 
-// Remove ends the process if it runs still, and deletes all it kept.
+// Remove ends the process if it runs still, and deletes all it kept, unless the directory stays.
 func (p *Process) Remove() error {
 	if p.command != nil {
 		p.Kill()
+	}
+	if p.stays {
+		return nil
 	}
 	return os.RemoveAll(p.Dir)
 }
@@ -173,26 +208,4 @@ func (p *Process) Panics() (count int, err error) {
 			return count, err
 		}
 	}
-}
-
-// Peak returns the most resident memory that the process has had, in bytes.
-func (p *Process) Peak() (int64, error) {
-	text, err := os.ReadFile(p.Proc("status"))
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(text)) {
-		if rest, ok := strings.CutPrefix(line, "VmHWM:"); ok {
-			kilobytes, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
-			return kilobytes << 10, err
-		}
-	}
-	return 0, errNoPeak
-}
-
-var errNoPeak = errors.New("/proc does not tell the peak of memory")
-
-// Proc returns the path of what the kernel tells about the process.
-func (p *Process) Proc(file string) string {
-	return filepath.Join("/proc", strconv.Itoa(p.command.Process.Pid), file)
 }

@@ -1,4 +1,4 @@
-package main
+package fill
 
 import (
 	"io"
@@ -12,25 +12,25 @@ import (
 // What a set is made of is what the tool says: every call is final and found by everything it is measured by.
 func TestFill(t *testing.T) {
 	t.Parallel()
-	texts, err := readBodies("../../adapters")
+	texts, err := ReadBodies("../../../adapters")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := set{calls: 300, end: time.Now().Truncate(time.Second), bodies: texts}
+	s := Set{Calls: 300, End: time.Now().Truncate(time.Second), Bodies: texts}
 	dir := t.TempDir()
-	made, err := fill(t.Context(), dir, s, io.Discard)
+	made, err := Fill(t.Context(), dir, s, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(made.sample.Names) != s.calls {
-		t.Errorf("%d names are known, want %d", len(made.sample.Names), s.calls)
+	if len(made.Names) != s.Calls {
+		t.Errorf("%d names are known, want %d", len(made.Names), s.Calls)
 	}
-	k, err := openKept(t.Context(), dir)
+	k, err := Open(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := k.close(); err != nil {
+		if err := k.Close(); err != nil {
 			t.Error(err)
 		}
 	})
@@ -44,14 +44,14 @@ func TestFill(t *testing.T) {
 		"asked not to be called":    {store.ListFilter{DoNotCall: &asked}, 10},
 		"final":                     {store.ListFilter{Filter: store.Filter{Completeness: []int32{int32(callnormv1.Completeness_COMPLETENESS_FINAL)}}}, 300},
 		"busy":                      {store.ListFilter{Filter: store.Filter{Statuses: []int32{int32(callnormv1.CallStatus_CALL_STATUS_BUSY)}}}, 40},
-		"the number of all":         {store.ListFilter{Address: ownNumber}, 300},
-		"the provider's id":         {store.ListFilter{ProviderCallID: s.call(17).id}, 1},
-		"within the year":           {store.ListFilter{Begin: s.end.Add(-year - late), End: s.end}, 300},
-		"in its first half, around": {store.ListFilter{Begin: s.end.Add(-year - late), End: s.call(150).begun}, 150},
+		"the number of all":         {store.ListFilter{Address: OwnNumber}, 300},
+		"the provider's id":         {store.ListFilter{ProviderCallID: s.Call(17).ID}, 1},
+		"within the year":           {store.ListFilter{Begin: s.End.Add(-Year - late), End: s.End}, 300},
+		"in its first half, around": {store.ListFilter{Begin: s.End.Add(-Year - late), End: s.Call(150).Begun}, 150},
 	} {
 		got := 0
 		for page := (store.ListPage{}); !page.End; got += len(page.Entries) {
-			if page, err = k.store.List(t.Context(), test.filter, page.Next, 1000); err != nil {
+			if page, err = k.Store.List(t.Context(), test.filter, page.Next, 1000); err != nil {
 				t.Fatal(err)
 			}
 		}

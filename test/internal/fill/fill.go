@@ -1,4 +1,4 @@
-package main
+package fill
 
 import (
 	"context"
@@ -25,25 +25,29 @@ import (
 	"github.com/callnorm/callnorm/internal/rejection"
 	"github.com/callnorm/callnorm/internal/store"
 	"github.com/callnorm/callnorm/internal/store/sqlite"
+	"github.com/callnorm/callnorm/test/internal/report"
 )
 
 const (
 	// writers is how many calls are on their way at a time while a directory is filled, and share commits.
 	writers = 64
 	// bytesOfCall is how much room a call takes, and spare what the journal takes besides.
-	bytesOfCall, spare = 14 << 10, 256 << 20
+	bytesOfCall, spare = 15 << 10, 256 << 20
 	// sampled is how many calls are known by name afterwards.
 	sampled = 5_000
 	// tellEvery is how often progress is told.
 	tellEvery = 10 * time.Second
 )
 
-// Files and folders of a filled directory.
+// DataDir is what the service is started on, in a filled directory.
+const DataDir = "data"
+
 const (
-	dataDir      = "data"
 	databaseFile = "callnorm.db"
 	sampleFile   = "sample.json"
 )
+
+const outcomePrefix = "outcomes/"
 
 // sample is what is known of a filled directory. It is written when all is there.
 type sample struct {
@@ -69,43 +73,60 @@ func (s sample) write(dir string) error {
 	return os.WriteFile(filepath.Join(dir, sampleFile), text, 0o600)
 }
 
-// filled is a directory with all calls of a set.
-type filled struct {
-	dir    string
-	set    set
-	sample sample
+// Directory has all calls of a set.
+type Directory struct {
+	// Path is the directory. The service is started on DataDir in it.
+	Path string
+	Set  Set
+	// Names are those of some outcomes.
+	Names []string
 }
 
-// kept is a store with the intake before it.
-type kept struct {
-	store   *sqlite.Store
+// Warm reads the database, so that it is in memory as far as there is room: what the disk takes is no matter of the store's.
+func (d *Directory) Warm() (err error) {
+	file, err := os.Open(filepath.Join(d.Path, DataDir, databaseFile))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	const piece = 1 << 20
+	_, err = io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{file}, make([]byte, piece))
+	return err
+}
+
+// Kept is a store with the intake before it.
+type Kept struct {
+	Store *sqlite.Store
+
 	refused *rejection.Book
 	intake  *intake.Intake
 }
 
-func openKept(ctx context.Context, dir string) (k *kept, err error) {
+// Open opens a directory within this process.
+func Open(ctx context.Context, dir string) (k *Kept, err error) {
 	formats, err := adapters.NewSet(synthflow.New(), voxia.New())
 	if err != nil {
 		return nil, err
 	}
-	k = &kept{}
-	if k.store, err = sqlite.Open(ctx, filepath.Join(dir, dataDir), sqlite.Settings{Describe: intake.Describe}); err != nil {
+	k = &Kept{}
+	if k.Store, err = sqlite.Open(ctx, filepath.Join(dir, DataDir), sqlite.Settings{Describe: intake.Describe}); err != nil {
 		return nil, err
 	}
-	if k.refused, err = rejection.Open(ctx, filepath.Join(dir, dataDir), rejection.Settings{}); err != nil {
-		return nil, errors.Join(err, k.store.Close())
+	if k.refused, err = rejection.Open(ctx, filepath.Join(dir, DataDir), rejection.Settings{}); err != nil {
+		return nil, errors.Join(err, k.Store.Close())
 	}
 	const maxBody = 1 << 20
 	k.intake = intake.New(intake.Settings{
-		Adapters: formats, Store: k.store, Rejections: k.refused, Observer: nobody{}, Now: time.Now,
+		Adapters: formats, Store: k.Store, Rejections: k.refused, Observer: nobody{}, Now: time.Now,
 	}, []intake.Source{
-		{Name: sourceSynthflow, Adapter: synthflow.New(), Provider: sourceSynthflow, MaxBody: maxBody},
-		{Name: sourceVoxia, Adapter: voxia.New(), Provider: sourceVoxia, MaxBody: maxBody},
+		{Name: Synthflow, Adapter: synthflow.New(), Provider: Synthflow, MaxBody: maxBody},
+		{Name: Voxia, Adapter: voxia.New(), Provider: Voxia, MaxBody: maxBody},
 	})
 	return k, nil
 }
 
-func (k *kept) close() error { return errors.Join(k.refused.Close(), k.store.Close()) }
+// Close closes it.
+func (k *Kept) Close() error { return errors.Join(k.refused.Close(), k.Store.Close()) }
 
 // nobody is told what happens.
 type nobody struct{}
@@ -122,11 +143,11 @@ var (
 	errOther         = errors.New("other calls")
 )
 
-// deliver hands a webhook in, and returns the name of its outcome.
-func (k *kept) deliver(ctx context.Context, w webhook) (string, error) {
+// Deliver hands a webhook in, and returns the name of its outcome.
+func (k *Kept) Deliver(ctx context.Context, w Webhook) (string, error) {
 	response, err := k.intake.Deliver(ctx, intake.Request{
-		Source: w.source, Path: "/v1/webhooks/" + w.source, Method: http.MethodPost, Body: w.body, ReceiveTime: time.Now(),
-		Header:  http.Header{"Content-Type": {"application/json"}, "User-Agent": {"scale"}, "Content-Length": {strconv.Itoa(len(w.body))}},
+		Source: w.Source, Path: "/v1/webhooks/" + w.Source, Method: http.MethodPost, Body: w.Body, ReceiveTime: time.Now(),
+		Header:  http.Header{"Content-Type": {"application/json"}, "User-Agent": {"fill"}, "Content-Length": {strconv.Itoa(len(w.Body))}},
 		Address: netip.IPv6Loopback(),
 	})
 	if err != nil {
@@ -150,52 +171,54 @@ func (k *kept) deliver(ctx context.Context, w webhook) (string, error) {
 	return outcomePrefix + receipt.Outcomes[0].Outcome.String(), nil
 }
 
-// fill makes a directory that has all calls of a set, unless it is there.
-func fill(ctx context.Context, dir string, s set, progress io.Writer) (*filled, error) {
+// Fill makes a directory that has all calls of a set, unless it is there.
+func Fill(ctx context.Context, dir string, s Set, progress io.Writer) (*Directory, error) {
+	_, _ = fmt.Fprintf(progress, "filling %s with %s calls: about %d MB of disk, and a millisecond or two of each processor for each\n",
+		dir, report.Grouped(s.Calls), (int64(s.Calls)*bytesOfCall+spare)>>20)
 	known, err := readSample(dir)
 	switch {
-	case err == nil && known.Calls == s.calls:
+	case err == nil && known.Calls == s.Calls:
 		_, _ = fmt.Fprintln(progress, "  they are there already")
-		s.end = known.End
-		return &filled{dir, s, known}, nil
+		s.End = known.End
+		return &Directory{dir, s, known.Names}, nil
 	case err == nil:
-		return nil, fmt.Errorf("%w: %s has %d calls and not %d: remove it, or name another one", errOther, dir, known.Calls, s.calls)
+		return nil, fmt.Errorf("%w: %s has %d calls and not %d: remove it, or name another one", errOther, dir, known.Calls, s.Calls)
 	case !errors.Is(err, os.ErrNotExist):
 		return nil, err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	if err := enoughRoom(dir, int64(s.calls)*bytesOfCall+spare); err != nil {
+	if err := enoughRoom(dir, int64(s.Calls)*bytesOfCall+spare); err != nil {
 		return nil, err
 	}
-	k, err := openKept(ctx, dir)
+	k, err := Open(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
 	made, err := k.fill(ctx, s, progress)
-	if err = errors.Join(err, k.close()); err != nil {
+	if err = errors.Join(err, k.Close()); err != nil {
 		return nil, err
 	}
-	return &filled{dir, s, made}, made.write(dir)
+	return &Directory{dir, s, made.Names}, made.write(dir)
 }
 
-func (k *kept) fill(ctx context.Context, s set, progress io.Writer) (sample, error) {
-	made := sample{Calls: s.calls, End: s.end}
+func (k *Kept) fill(ctx context.Context, s Set, progress io.Writer) (sample, error) {
+	made := sample{Calls: s.Calls, End: s.End}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var next, done atomic.Int64
 	var mutex sync.Mutex
 	begin := time.Now()
-	step := s.calls/sampled | 1 // odd, so that it meets calls of every kind
+	step := s.Calls/sampled | 1 // odd, so that it meets calls of every kind
 	var group sync.WaitGroup
 	for range writers {
 		group.Go(func() {
-			for n := int(next.Add(1)) - 1; n < s.calls && ctx.Err() == nil; n = int(next.Add(1)) - 1 {
+			for n := int(next.Add(1)) - 1; n < s.Calls && ctx.Err() == nil; n = int(next.Add(1)) - 1 {
 				name := ""
-				for _, w := range s.webhooks(s.call(n)) {
+				for _, w := range s.Webhooks(s.Call(n)) {
 					var err error
-					if name, err = k.deliver(ctx, w); err != nil {
+					if name, err = k.Deliver(ctx, w); err != nil {
 						cancel(err)
 						return
 					}
@@ -213,13 +236,13 @@ func (k *kept) fill(ctx context.Context, s set, progress io.Writer) (sample, err
 		defer close(told)
 		tick := time.NewTicker(tellEvery)
 		defer tick.Stop()
-		for n := int64(0); n < int64(s.calls) && ctx.Err() == nil; {
+		for n := int64(0); n < int64(s.Calls) && ctx.Err() == nil; {
 			select {
 			case <-ctx.Done():
 			case <-tick.C:
 			}
 			n = done.Load()
-			_, _ = fmt.Fprintf(progress, "  %s of %s calls, %.0f a second\n", grouped(n), grouped(s.calls), float64(n)/time.Since(begin).Seconds())
+			_, _ = fmt.Fprintf(progress, "  %s of %s calls, %.0f a second\n", report.Grouped(n), report.Grouped(s.Calls), float64(n)/time.Since(begin).Seconds())
 		}
 	}()
 	group.Wait()
@@ -236,7 +259,7 @@ func enoughRoom(dir string, size int64) error {
 		return err
 	}
 	if free := int64(disk.Bavail) * disk.Bsize; free < size {
-		return fmt.Errorf("%w in %s: %d GB are free, %d GB are needed; -dir names another place, -large fewer calls", errNoRoom, dir, free>>30, size>>30)
+		return fmt.Errorf("%w in %s: %d GB are free, %d GB are needed; name another place, or fewer calls", errNoRoom, dir, free>>30, size>>30)
 	}
 	return nil
 }

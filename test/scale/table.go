@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"text/tabwriter"
 	"time"
+
+	"github.com/callnorm/callnorm/test/internal/report"
 )
 
 // The two sides of each comparison.
@@ -24,8 +26,8 @@ const (
 	maxMemory       = 150 << 20
 )
 
-// report is what was measured.
-type report struct {
+// table is what was measured.
+type table struct {
 	figures []figure
 	ratios  []ratio
 }
@@ -48,29 +50,29 @@ type ratio struct {
 
 func (r ratio) broken() bool { return r.bar > 0 && r.ratio > r.bar }
 
-func (r *report) kept() bool {
+func (r *table) kept() bool {
 	return !slices.ContainsFunc(r.figures, func(f figure) bool { return f.broken }) && !slices.ContainsFunc(r.ratios, ratio.broken)
 }
 
-func (r *report) print(out io.Writer, sizes [sides]int) error {
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+func (r *table) print(out io.Writer, sizes [sides]int) error {
+	columns := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	if len(r.figures) > 0 {
-		_, _ = fmt.Fprintf(table, "\t%s calls\t%s calls\tpromised\t\n", grouped(sizes[small]), grouped(sizes[large]))
+		_, _ = fmt.Fprintf(columns, "\t%s calls\t%s calls\tpromised\t\n", report.Grouped(sizes[small]), report.Grouped(sizes[large]))
 	}
 	for _, f := range r.figures {
-		_, _ = fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", f.what, f.measured[small], f.measured[large], f.bar, verdict(f.bar != "", f.broken))
+		_, _ = fmt.Fprintf(columns, "%s\t%s\t%s\t%s\t%s\n", f.what, f.measured[small], f.measured[large], f.bar, verdict(f.bar != "", f.broken))
 	}
-	_, _ = fmt.Fprintf(table, "\t\t\t\t\n\tp50, p99 of %s\tof %s\tratio of p50\tpromised\t\n", grouped(sizes[small]), grouped(sizes[large]))
+	_, _ = fmt.Fprintf(columns, "\t\t\t\t\n\tp50, p99 of %s\tof %s\tratio of p50\tpromised\t\n", report.Grouped(sizes[small]), report.Grouped(sizes[large]))
 	for _, m := range r.ratios {
 		bar := ""
 		if m.bar > 0 {
 			bar = fmt.Sprintf("at most %.1f", m.bar)
 		}
-		_, _ = fmt.Fprintf(table, "%s\t%s, %s\t%s, %s\t%.2f\t%s\t%s\n", m.what,
+		_, _ = fmt.Fprintf(columns, "%s\t%s, %s\t%s, %s\t%.2f\t%s\t%s\n", m.what,
 			milliseconds(m.p50[small]), milliseconds(m.p99[small]), milliseconds(m.p50[large]), milliseconds(m.p99[large]),
 			m.ratio, bar, verdict(m.bar > 0, m.broken()))
 	}
-	return table.Flush()
+	return columns.Flush()
 }
 
 func verdict(promised, broken bool) string {
@@ -90,13 +92,4 @@ func milliseconds(d time.Duration) string {
 // quantile returns the least of sorted values that a share of them does not exceed.
 func quantile[T any](sorted []T, share float64) T {
 	return sorted[min(len(sorted)-1, int(share*float64(len(sorted))))]
-}
-
-// grouped writes a count with commas.
-func grouped[N int | int64](n N) string {
-	text := strconv.FormatInt(int64(n), 10)
-	for at := len(text) - 3; at > 0; at -= 3 {
-		text = text[:at] + "," + text[at:]
-	}
-	return text
 }
