@@ -14,6 +14,7 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/callnorm/callnorm/adapters/catalog"
 	"github.com/callnorm/callnorm/cmd/callnorm/config"
+	"github.com/callnorm/callnorm/internal/store"
 )
 
 // Exit codes.
@@ -21,6 +22,10 @@ const (
 	exitOK    = 0
 	exitError = 1
 	exitUsage = 2
+	// exitDevice says that the disk has failed a write or a sync. Starting again is safe, and the way out.
+	exitDevice = 3
+	// exitLocked says that another process uses the data directory. Starting again does not help while that runs.
+	exitLocked = 4
 )
 
 // commands is the command line. Each command is a file of its own.
@@ -130,10 +135,15 @@ func fail(io streams, err error) int {
 	case errors.As(err, &usage):
 		_, _ = fmt.Fprintln(io.err, "callnorm:", err)
 		return exitUsage
-	default:
-		_, _ = fmt.Fprintln(io.err, "callnorm:", err)
-		return exitError
 	}
+	_, _ = fmt.Fprintln(io.err, "callnorm:", err)
+	switch {
+	case errors.Is(err, store.ErrDevice):
+		return exitDevice
+	case errors.Is(err, store.ErrLocked):
+		return exitLocked
+	}
+	return exitError
 }
 
 // incompleteError ends with exit code 1 after everything was said already.

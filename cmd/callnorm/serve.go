@@ -53,6 +53,9 @@ type serveCommand struct{ configuration }
 func (serveCommand) Help() string {
 	return `Without a configuration there is one source for each provider, at /v1/webhooks/<provider>, and whoever reaches the
 address may deliver and read; so it listens on loopback only. Flags win over the environment, and that over the file.
+After SIGTERM it answers what it has begun and ends streams with their cursors; a second one ends it at once. It exits with 3 when
+the disk has failed a write or a sync, which starting again mends if the disk is well, and with 4 when another process uses
+the directory.
 SIGHUP reads sources, readers and certificates again; a file with problems changes nothing, and the log lists them.
 
 Examples:
@@ -91,10 +94,16 @@ func (c serveCommand) Run(ctx context.Context, set *adapters.Set, streams stream
 	defer signal.Stop(hangups)
 
 	metrics := server.NewMetrics()
+	ctx, end := context.WithCancel(ctx)
+	defer end()
 	kept, err := sqlite.Open(ctx, loaded.DataDir, sqlite.Settings{
 		Now:      time.Now,
 		Describe: intake.Describe,
 		OnCommit: func(commit sqlite.Commit) { metrics.Committed(commit.Deliveries, commit.Duration, commit.Err) },
+		OnFailure: func(err error) {
+			log.Error("the disk has failed: the process ends, and has to be started again", "error", err)
+			end()
+		},
 	})
 	if err != nil {
 		return fmt.Errorf("open %s: %w", loaded.DataDir, err)
@@ -131,6 +140,9 @@ func (c serveCommand) Run(ctx context.Context, set *adapters.Set, streams stream
 	stop()
 	<-upkeep // before the store is closed
 	log.Info("stopped")
+	if failure := kept.Err(); errors.Is(failure, store.ErrDevice) {
+		return failure
+	}
 	return err
 }
 

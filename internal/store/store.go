@@ -155,6 +155,9 @@ var (
 	// ErrUnavailable says that the store could not keep or read something for a reason of its own: a full disk, a failing
 	// device. The same call may succeed later.
 	ErrUnavailable = errors.New("store unavailable")
+	// ErrDevice says that the device has failed a write or a sync. It comes with ErrUnavailable, for every call that would keep
+	// something, until the store is opened by a new process: what is on the disk is not known before.
+	ErrDevice = errors.New("the disk has failed a write or a sync")
 	// ErrCorrupt says that a row is not what was written. It is never served.
 	ErrCorrupt = errors.New("stored row is corrupt")
 	// ErrClosed says that the store was closed.

@@ -35,7 +35,7 @@ func TestABackupUnderLoadRestoresAllThatWasAcknowledgedBefore(t *testing.T) {
 		rest, later = append(rest, names...), cursor
 	}
 	run(t, "backup", "--data-dir", dir, backup).expect(t, 1)
-	run(t, "restore", "--data-dir", dir, backup).expect(t, 1)
+	run(t, "restore", "--data-dir", dir, backup).expect(t, 4)
 	_ = s.conn.Close() // nobody reads the streams any more
 	s.stop(t)
 	run(t, "restore", "--data-dir", dir, backup).expect(t, 1)
@@ -96,7 +96,7 @@ func TestABackupUnderLoadRestoresAllThatWasAcknowledgedBefore(t *testing.T) {
 		t.Errorf("after the restore senders were told %v", failures)
 	}
 	r.foreign(t, later)
-	run(t, "restore", "--data-dir", other, backup).expect(t, 1)
+	run(t, "restore", "--data-dir", other, backup).expect(t, 4)
 	r.kill(t)
 	r = serve(t, "--data-dir", other)
 	r.foreign(t, later)

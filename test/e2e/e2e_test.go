@@ -121,7 +121,7 @@ func TestASecondProcessIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	serve(t, "--data-dir", dir)
 	run(t, "serve", "--http-addr", "127.0.0.1:0", "--grpc-addr", "127.0.0.1:0", "--data-dir", dir).
-		expect(t, 1, "in use by another process")
+		expect(t, 4, "in use by another process")
 }
 
 func TestSIGTERMStopsTheService(t *testing.T) {

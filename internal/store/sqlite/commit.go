@@ -58,6 +58,7 @@ type committer struct {
 	insertAddress, deleteAddress, addUsage                   *sql.Stmt
 	removeDelivery, removeContribution, removeOutcome        *sql.Stmt
 	forgetDelivery, blankEntry, putHorizon, putSubscription  *sql.Stmt
+	journalLength, writeHome                                 *sql.Stmt
 }
 
 // openCommitter opens the connection that writes, brings the schema up to date and reads the names and keys of the store.
@@ -70,9 +71,9 @@ func openCommitter(ctx context.Context, file string, s *Store) (_ *committer, er
 	}()
 	// Pages have the 4096 bytes that SQLite gives them: a delivery changes a handful of rows in places of their own, and each takes
 	// its page along. The journal grows to about 16 MiB before its pages are written home, which spares most of the writes to pages
-	// that many deliveries touch. What is deleted is overwritten.
+	// that many deliveries touch: see shorten. What is deleted is overwritten.
 	if c.db, err = sql.Open("sqlite", dsn(file, access("rwc", "journal_mode(WAL)", "synchronous(FULL)",
-		"wal_autocheckpoint(4000)", "journal_size_limit(67108864)", "cache_size(-16384)", "temp_store(MEMORY)", "secure_delete(1)"))); err != nil {
+		"wal_autocheckpoint(0)", "journal_size_limit(67108864)", "cache_size(-16384)", "temp_store(MEMORY)", "secure_delete(1)"))); err != nil {
 		return nil, fmt.Errorf("open for writing: %w", err)
 	}
 	c.db.SetMaxOpenConns(1)
@@ -130,6 +131,8 @@ func (c *committer) prepareWrites(ctx context.Context) error {
 		&c.begin:            "BEGIN IMMEDIATE",
 		&c.commit:           "COMMIT",
 		&c.rollback:         "ROLLBACK",
+		&c.journalLength:    "PRAGMA wal_checkpoint(NOOP)",
+		&c.writeHome:        "PRAGMA wal_checkpoint(PASSIVE)",
 		&c.insertDeliveryID: "INSERT INTO delivery_ids (id, seq) VALUES (?, ?)",
 		&c.insertDelivery: "INSERT INTO deliveries (" + deliveryColumns +
 			") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -185,8 +188,10 @@ func (c *committer) run() {
 		select {
 		case r := <-c.requests:
 			c.serve(c.gather(r))
+			c.shorten()
 		case r := <-c.removals:
 			c.serve([]*request{r})
+			c.shorten()
 		case <-look.C:
 			if err := c.present(); err != nil {
 				c.store.publish(&transaction{}, err)
@@ -317,7 +322,7 @@ func (c *committer) try(body func(context.Context, *transaction) error) (*transa
 	if err := t.run(ctx, body); err != nil {
 		// SQLite has already rolled back after some errors; then this one says so, and there is nothing to do.
 		_, _ = c.rollback.ExecContext(ctx)
-		return t, fmt.Errorf("%w: %w", store.ErrUnavailable, err)
+		return t, c.failed(fmt.Errorf("%w: %w", store.ErrUnavailable, err))
 	}
 	if t.wrote {
 		return t, c.present()
@@ -354,8 +359,10 @@ func (c *committer) close(ctx context.Context) error {
 	}
 	if c.conn != nil {
 		// Not waiting for a backup: what it reads stays in the journal until the next time.
-		if _, err := c.conn.ExecContext(ctx, "PRAGMA busy_timeout = 0; PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
-			errs = append(errs, fmt.Errorf("checkpoint: %w", err))
+		if c.gone == nil {
+			if _, err := c.conn.ExecContext(ctx, "PRAGMA busy_timeout = 0; PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
+				errs = append(errs, fmt.Errorf("checkpoint: %w", err))
+			}
 		}
 		errs = append(errs, c.conn.Close())
 	}

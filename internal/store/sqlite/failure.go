@@ -27,6 +27,9 @@ func explain(err error) error {
 	case codes.SQLITE_CORRUPT, codes.SQLITE_NOTADB:
 		return fmt.Errorf("%w: %w", store.ErrCorrupt, err)
 	}
+	if deviceFailed(err) {
+		return fmt.Errorf("%w: %w: %w", store.ErrUnavailable, store.ErrDevice, err)
+	}
 	return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 }
 
@@ -42,9 +45,12 @@ func perhapsOwn(err error) bool {
 }
 
 // code returns the primary result code of an error of SQLite, or 0.
-func code(err error) int {
+func code(err error) int { return extendedCode(err) & 0xff }
+
+// extendedCode returns the result code of an error of SQLite with what it says beside the primary one, or 0.
+func extendedCode(err error) int {
 	if failure, ok := errors.AsType[*driver.Error](err); ok {
-		return failure.Code() & 0xff
+		return failure.Code()
 	}
 	return codes.SQLITE_OK
 }

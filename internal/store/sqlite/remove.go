@@ -540,7 +540,7 @@ func (c *committer) emptyJournal(ctx context.Context) (err error) {
 	}()
 	var busy, pages, written int64
 	if err := c.conn.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &pages, &written); err != nil {
-		return err
+		return c.failed(err)
 	}
 	if busy != 0 {
 		return store.ErrTracesLeft

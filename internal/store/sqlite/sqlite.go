@@ -13,7 +13,8 @@
 // readable, and a small probe each second finds out when there is room again; one at Open finds out when there is none.
 //
 // A database that is deleted, moved or replaced while it is open is noticed before the next commit is acknowledged, and within
-// a second when there is none: the store then keeps nothing more until it is opened again.
+// a second when there is none: the store then keeps nothing more until it is opened again. So it is once the device has failed a write
+// or a sync, also one that no commit waits for.
 package sqlite
 
 import (
@@ -53,6 +54,9 @@ type Settings struct {
 	// OnCommit is called after every transaction that has written or has failed, by the goroutine that commits: it must be
 	// quick, and must not call the store.
 	OnCommit func(Commit)
+	// OnFailure is called at most once, by the goroutine that commits, when the device has failed a write or a sync. The error is
+	// ErrDevice: the store keeps nothing more, and a new process has to open it.
+	OnFailure func(error)
 }
 
 // Commit tells of one transaction.
@@ -130,6 +134,9 @@ func Open(ctx context.Context, dir string, settings Settings) (_ *Store, err err
 	file := filepath.Join(path, databaseFile)
 	if err := create(file); err != nil {
 		return nil, err
+	}
+	if err := renew(file + journalSuffix); err != nil {
+		return nil, fmt.Errorf("write the journal once more: %w", err)
 	}
 	if s.commits, err = openCommitter(ctx, file, s); err != nil {
 		return nil, explain(err)
@@ -286,13 +293,18 @@ func (s *Store) Close() error {
 // release gives back what Open has taken, as far as it came. The lock comes last.
 func (s *Store) release(ctx context.Context) error {
 	var errs []error
+	// The last connection that is closed writes the journal home and deletes it, if it may write. Where the device has failed, it may not.
+	failed := s.commits != nil && s.commits.gone != nil
+	if failed {
+		errs = append(errs, s.commits.close(ctx))
+	}
 	if s.read != nil {
 		errs = append(errs, s.read.close())
 	}
 	if s.readers != nil {
 		errs = append(errs, s.readers.Close())
 	}
-	if s.commits != nil {
+	if s.commits != nil && !failed {
 		errs = append(errs, s.commits.close(ctx))
 	}
 	if s.packer != nil {

@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -22,6 +23,9 @@ import (
 type Process struct {
 	// Dir holds all that it needs and keeps.
 	Dir string
+	// Under is what the binary is run by, such as a tracer with its flags. It has to become the binary, so that what is asked of the
+	// process, and what is done to it, is the binary's.
+	Under []string
 
 	binary  string
 	stays   bool // the directory, when it is removed
@@ -61,7 +65,8 @@ func (p *Process) Write(files map[string]string) error {
 
 var address = regexp.MustCompile(`127\.0\.0\.1:\d+`)
 
-var errNoAddress = errors.New("the service did not say where it listens")
+// ErrNoAddress says that a process did not begin to serve.
+var ErrNoAddress = errors.New("the service did not say where it listens")
 
 // Start starts the binary, and returns that many addresses on loopback when it has said that it listens there.
 func (p *Process) Start(ctx context.Context, addresses int, args ...string) (found []string, err error) {
@@ -70,8 +75,9 @@ func (p *Process) Start(ctx context.Context, addresses int, args ...string) (fou
 		return nil, err
 	}
 	defer func() { _ = log.Close() }()
+	line := slices.Concat(p.Under, []string{p.binary}, args)
 	// Not tied to ctx: when that ends, the process is still asked about its memory, and ends in Remove.
-	p.command = exec.CommandContext(context.WithoutCancel(ctx), p.binary, args...) //nolint:gosec // the binary is what the caller wants checked
+	p.command = exec.CommandContext(context.WithoutCancel(ctx), line[0], line[1:]...) //nolint:gosec // the binary is what the caller wants checked
 	p.command.Stderr = log
 	stdout, err := p.command.StdoutPipe()
 	if err == nil {
@@ -91,7 +97,7 @@ func (p *Process) Start(ctx context.Context, addresses int, args ...string) (fou
 		p.exit = p.command.Wait()
 	}()
 	if len(found) < addresses {
-		return nil, errors.Join(errNoAddress, p.Said())
+		return nil, errors.Join(ErrNoAddress, p.Said())
 	}
 	return found, nil
 }
@@ -122,6 +128,15 @@ func (p *Process) WaitReady(ctx context.Context, address string) error {
 	}
 }
 
+// Run runs the binary once more, to its end, and returns its exit code and what it said.
+func (p *Process) Run(ctx context.Context, args ...string) (code int, said string, err error) {
+	text, err := exec.CommandContext(ctx, p.binary, args...).CombinedOutput() //nolint:gosec // the binary is what the caller wants checked
+	if ended, ok := errors.AsType[*exec.ExitError](err); ok && ended.Exited() {
+		return ended.ExitCode(), string(text), nil
+	}
+	return 0, string(text), err
+}
+
 // ErrGone says that the process ended by itself.
 var ErrGone = errors.New("the process ended in the midst of it")
 
@@ -146,7 +161,7 @@ var errLate = errors.New("it did not end after SIGTERM")
 
 // Stop ends the process as an operator does.
 func (p *Process) Stop(ctx context.Context) error {
-	if err := p.command.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := p.Signal(syscall.SIGTERM); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, grace)
@@ -160,6 +175,21 @@ func (p *Process) Stop(ctx context.Context) error {
 	}
 }
 
+// Signal sends a signal.
+func (p *Process) Signal(signal os.Signal) error { return p.command.Process.Signal(signal) }
+
+// Ended returns the exit code of the process once it has ended by itself, which is -1 when a signal has ended it.
+func (p *Process) Ended(ctx context.Context) (code int, err error) {
+	select {
+	case <-p.ended:
+		code = p.command.ProcessState.ExitCode()
+		p.command = nil
+		return code, nil
+	case <-ctx.Done():
+		return 0, context.Cause(ctx)
+	}
+}
+
 // Kill ends the process as a power cut does, as far as a process can tell.
 func (p *Process) Kill() {
 	_ = p.command.Process.Kill()
@@ -167,11 +197,16 @@ func (p *Process) Kill() {
 	p.command = nil
 }
 
-// Remove ends the process if it runs still, and deletes all it kept, unless the directory stays.
-func (p *Process) Remove() error {
+// End kills the process if it runs still.
+func (p *Process) End() {
 	if p.command != nil {
 		p.Kill()
 	}
+}
+
+// Remove ends the process if it runs still, and deletes all it kept, unless the directory stays.
+func (p *Process) Remove() error {
+	p.End()
 	if p.stays {
 		return nil
 	}
