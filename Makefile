@@ -106,14 +106,15 @@ follow: build ## Follow the outcomes of EVENTS webhooks with READERS that are di
 		-disturbances $(DISTURBANCES) -stall $(STALL)
 
 # docs/torture.md tells what is promised. This is the long run, as root, of an hour or so; the short one, which needs neither root nor
-# strace, is make torture PARTS=crashes,second,terminate CUTS=0 KILLS=5 DELIVERIES=5000
-PARTS      ?= crashes,control,full,faulty,second,terminate
+# strace, is make torture PARTS=crashes,second,terminate,damage CUTS=0 KILLS=5 DELIVERIES=5000 DAMAGES=10
+PARTS      ?= crashes,control,full,faulty,second,terminate,damage
 CUTS       ?= 200
 KILLS      ?= 200
 DELIVERIES ?= 1000000
+DAMAGES    ?= 200
 .PHONY: torture
-torture: build ## Break the machine under the binary: CUTS power cuts, KILLS kills, full and failing disks (root, strace, e2fsprogs)
-	go run ./test/torture -binary bin/callnorm -parts $(PARTS) -cuts $(CUTS) -kills $(KILLS) -deliveries $(DELIVERIES)
+torture: build ## Break the machine under the binary: CUTS power cuts, KILLS kills, full and failing disks, DAMAGES to files (root, strace, e2fsprogs)
+	go run ./test/torture -binary bin/callnorm -parts $(PARTS) -cuts $(CUTS) -kills $(KILLS) -deliveries $(DELIVERIES) -damages $(DAMAGES)
 
 # What the clients are generated and run with, installed again whenever what is pinned changes.
 clients/python/.venv/installed: clients/python/requirements.txt

@@ -70,6 +70,10 @@ var mappings = []struct {
 		store.ErrUnavailable, codes.Unavailable, callnormv1.ErrorReason_ERROR_REASON_STORE_UNAVAILABLE,
 		"the store is not available at the moment; try again",
 	},
+	{
+		store.ErrCorrupt, codes.DataLoss, callnormv1.ErrorReason_ERROR_REASON_STORED_DATA_DAMAGED,
+		"what is kept is not what was written, and is not served; the log names it, callnorm doctor --deep names all that is damaged",
+	},
 	{intake.ErrSourceNotFound, codes.NotFound, callnormv1.ErrorReason_ERROR_REASON_SOURCE_NOT_FOUND, ""},
 	{intake.ErrSourceDisabled, codes.NotFound, callnormv1.ErrorReason_ERROR_REASON_SOURCE_DISABLED, ""},
 	{intake.ErrAdapterNotFound, codes.NotFound, callnormv1.ErrorReason_ERROR_REASON_ADAPTER_NOT_FOUND, ""},

@@ -54,7 +54,7 @@ func TestStatusOf(t *testing.T) {
 		"an old condition":    {fmt.Errorf("%w: x", errConditionNotCurrent), codes.FailedPrecondition, "CONDITION_INVALID"},
 		"nothing there":       {store.ErrNotFound, codes.NotFound, "OUTCOME_NOT_FOUND"},
 		"several":             {&ambiguousError{names: []string{"outcomes/a", "outcomes/b"}}, codes.FailedPrecondition, "AMBIGUOUS"},
-		"a corrupt row":       {fmt.Errorf("%w: %w", store.ErrCorrupt, secret), codes.Internal, "INTERNAL"},
+		"a corrupt row":       {fmt.Errorf("%w: %w", store.ErrCorrupt, secret), codes.DataLoss, "STORED_DATA_DAMAGED"},
 		"anything else":       {secret, codes.Internal, "INTERNAL"},
 		"the caller went":     {context.Canceled, codes.Canceled, "CANCELED"},
 		"the caller's time":   {context.DeadlineExceeded, codes.DeadlineExceeded, "DEADLINE_EXCEEDED"},

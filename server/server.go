@@ -44,8 +44,10 @@ const (
 
 // Settings are what a server is made of.
 type Settings struct {
-	Intake     *intake.Intake
-	Store      store.Store
+	Intake *intake.Intake
+	Store  store.Store
+	// Lost is what was missing of the store when it was opened, or nil.
+	Lost       error
 	Rejections *rejection.Book
 	Metrics    *Metrics
 	Log        *slog.Logger
@@ -121,6 +123,7 @@ func New(settings Settings) (*Server, error) {
 	s.grpc = settings.Gate.NewServer(s.outer, s.stream, options...)
 	// All REST requests share one connection in memory; what comes over it was judged and bounded at the door of HTTP.
 	s.inner = settings.Gate.NewInner(s.unary, s.stream, grpc.ForceServerCodecV2(newCodec()), grpc.MaxRecvMsgSize(math.MaxInt32))
+	s.trouble.lost = settings.Lost
 	s.register(settings)
 
 	var err error

@@ -14,6 +14,9 @@ const certificateWarning = 14 * 24 * time.Hour
 
 // trouble is what is wrong with the process itself.
 type trouble struct {
+	// lost is what was missing of the store when it was opened, or nil.
+	lost error
+
 	mutex    sync.Mutex
 	reload   error
 	reloaded time.Time
@@ -29,6 +32,13 @@ func (s *Server) Reloaded(err error) {
 // findings says what is wrong now.
 func (t *trouble) findings(now time.Time, certificates *access.Certificates) []*callnormv1.Finding {
 	var list []*callnormv1.Finding
+	if t.lost != nil {
+		list = append(list, &callnormv1.Finding{
+			Severity: callnormv1.Severity_SEVERITY_ERROR, Kind: callnormv1.FindingKind_FINDING_KIND_STORE_DAMAGED,
+			Message: "when the store was opened: " + t.lost.Error(),
+			Advice:  "hand in again what came since, with callnorm import or from the providers; readers who had come further are refused. This is told until the next start",
+		})
+	}
 	t.mutex.Lock()
 	if t.reload != nil {
 		list = append(list, &callnormv1.Finding{

@@ -389,7 +389,7 @@ func refused(err error) bool {
 		return false
 	}
 	switch s.Code() {
-	case codes.InvalidArgument, codes.ResourceExhausted, codes.Internal:
+	case codes.InvalidArgument, codes.ResourceExhausted, codes.Internal, codes.DataLoss:
 		return true
 	case codes.Unauthenticated:
 		for _, detail := range s.Details() {

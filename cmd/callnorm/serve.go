@@ -109,6 +109,9 @@ func (c serveCommand) Run(ctx context.Context, set *adapters.Set, streams stream
 		return fmt.Errorf("open %s: %w", loaded.DataDir, err)
 	}
 	defer closing(&err, "store", kept)
+	if lost := kept.Lost(); lost != nil {
+		log.Error("a part of what was kept is missing; readers who had come further are refused, and callnorm doctor says what to do", "data", loaded.DataDir, "error", lost)
+	}
 	refused, err := rejection.Open(ctx, loaded.DataDir, rejection.Settings{Now: time.Now, Key: []byte(loaded.HoldKey), Log: log})
 	if err != nil {
 		return fmt.Errorf("open %s: %w", loaded.DataDir, err)
@@ -186,7 +189,7 @@ func (s *service) build(loaded *config.Config, openHouse bool, kept *sqlite.Stor
 	}, sourcesOf(loaded))
 	var err error
 	s.server, err = server.New(server.Settings{
-		Intake: s.intake, Store: kept, Rejections: refused, Metrics: metrics, Log: s.log, Now: time.Now,
+		Intake: s.intake, Store: kept, Lost: kept.Lost(), Rejections: refused, Metrics: metrics, Log: s.log, Now: time.Now,
 		Gate: s.gate, Certificates: s.certificates, Proxies: loaded.TrustedProxies, Limits: loaded.Limits,
 	})
 	return err

@@ -15,10 +15,17 @@ import (
 // folding is the store's view of callstate.Fold.
 type folding struct {
 	cause callnormv1.RevisionCause
+	// always makes a revision also when it says what the one before says.
+	always bool
 	// settleAfter is how long a call that has ended waits for more; DefaultSettleAfter where it is zero.
 	settleAfter time.Duration
 	// own returns what a contribution says where that is known without unmarshalling it, or nil.
 	own func(store.KeptContribution) *callnormv1.CallOutcome
+}
+
+// Renew makes a revision of what is kept of a call, in any case: of the newest one that was made, nothing is left.
+func Renew(call store.Call) (store.Revision, error) {
+	return folding{cause: callnormv1.RevisionCause_REVISION_CAUSE_RENORMALIZED, always: true}.fold(call)
 }
 
 // fold turns all contributions to a call into its next revision. It runs inside the commit.
@@ -53,7 +60,7 @@ func (f folding) fold(call store.Call) (store.Revision, error) {
 	if call.Current != nil {
 		outcome.Revision, outcome.RevisionCause = previous.GetRevision(), previous.GetRevisionCause()
 		outcome.RevisionTime, outcome.AfterFinal = previous.GetRevisionTime(), previous.GetAfterFinal()
-		if same(previous, outcome, f.cause) {
+		if !f.always && same(previous, outcome, f.cause) {
 			return store.Revision{}, nil // apart from what numbers and dates it, nothing is new
 		}
 		outcome.Revision = call.Current.Revision + 1

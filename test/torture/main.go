@@ -1,8 +1,8 @@
 // Command torture breaks the machine under the shipped binary, and holds it to what the service promises: what was acknowledged is
 // there, and what is not there was not acknowledged. It starts the binary by itself, on loopback, and loads it, while it cuts the
-// power, kills the process, fills the disk, lets writes and syncs fail, and asks it to end.
+// power, kills the process, fills the disk, lets writes and syncs fail, asks it to end, and damages what it has kept.
 //
-// It needs Linux. All but -parts crashes,second,terminate -cuts 0 needs root, since it makes file systems on loop devices; some parts
+// It needs Linux. All but -parts crashes,second,terminate,damage -cuts 0 needs root, since it makes file systems on loop devices; some parts
 // need strace. The exit code is 0 when every promise was kept, 1 when one was broken, and 2 when nothing could be measured.
 package main
 
@@ -46,6 +46,7 @@ type options struct {
 	senders    int
 	readers    int
 	streams    int
+	damages    int
 }
 
 // part is one kind of fault.
@@ -67,6 +68,7 @@ var parts = []part{
 	{"faulty", always, []string{tracer}, (*options).faulty},
 	{"second", never, nil, (*options).second},
 	{"terminate", never, nil, (*options).terminate},
+	{"damage", never, nil, (*options).damage},
 }
 
 func partNames() []string {
@@ -99,6 +101,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) int {
 	flags.IntVar(&o.senders, "senders", 64, "how many connections webhooks are sent over")
 	flags.IntVar(&o.readers, "readers", 3, "how many readers follow, and resume after each fault")
 	flags.IntVar(&o.streams, "streams", 100, "how many streams are open at SIGTERM")
+	flags.IntVar(&o.damages, "damages", 200, "how often the files of a store at rest are damaged")
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		return exitKept
@@ -126,11 +129,11 @@ func run(ctx context.Context, args []string, out, progress io.Writer) int {
 	return exitKept
 }
 
-var errOptions = errors.New("no negative number of cuts and kills, at least one delivery, sender, reader and stream")
+var errOptions = errors.New("no negative number of cuts, kills and damages, at least one delivery, sender, reader and stream")
 
 // torture runs the parts one after the other, each on a service of its own.
 func (o *options) torture(ctx context.Context, progress io.Writer) (*report.Report, error) {
-	if min(o.cuts, o.kills) < 0 || min(o.deliveries, o.senders, o.readers, o.streams) < 1 {
+	if min(o.cuts, o.kills, o.damages) < 0 || min(o.deliveries, o.senders, o.readers, o.streams) < 1 {
 		return nil, errOptions
 	}
 	chosen, err := o.chosen()
@@ -158,7 +161,7 @@ func (o *options) chosen() (list []part, err error) {
 		if p.root(o) {
 			if os.Geteuid() != 0 {
 				return nil, fmt.Errorf("part %s needs root, as it makes a file system on a loop device; "+
-					"-parts crashes,second,terminate -cuts 0 does without", name)
+					"-parts crashes,second,terminate,damage -cuts 0 does without", name)
 			}
 			p.tools = append(slices.Clone(p.tools), "losetup", "mkfs.ext4", "mount", "umount")
 		}

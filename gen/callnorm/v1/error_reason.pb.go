@@ -99,6 +99,9 @@ const (
 	ErrorReason_ERROR_REASON_TRACES_LEFT ErrorReason = 34
 	// There are as many subscriptions as there may be.
 	ErrorReason_ERROR_REASON_TOO_MANY_SUBSCRIPTIONS ErrorReason = 35
+	// What is asked for is kept, and is not what was written: the disk has changed it. It is never served. The log names it;
+	// callnorm doctor --deep names all that is damaged, and makes a new store of what is intact.
+	ErrorReason_ERROR_REASON_STORED_DATA_DAMAGED ErrorReason = 36
 )
 
 // Enum value maps for ErrorReason.
@@ -140,6 +143,7 @@ var (
 		33: "ERROR_REASON_REVISION_NOT_FOUND",
 		34: "ERROR_REASON_TRACES_LEFT",
 		35: "ERROR_REASON_TOO_MANY_SUBSCRIPTIONS",
+		36: "ERROR_REASON_STORED_DATA_DAMAGED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":               0,
@@ -178,6 +182,7 @@ var (
 		"ERROR_REASON_REVISION_NOT_FOUND":        33,
 		"ERROR_REASON_TRACES_LEFT":               34,
 		"ERROR_REASON_TOO_MANY_SUBSCRIPTIONS":    35,
+		"ERROR_REASON_STORED_DATA_DAMAGED":       36,
 	}
 )
 
@@ -212,7 +217,8 @@ var File_callnorm_v1_error_reason_proto protoreflect.FileDescriptor
 
 const file_callnorm_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
-	"\x1ecallnorm/v1/error_reason.proto\x12\vcallnorm.v1*\xfb\t\n" +
+	"\x1ecallnorm/v1/error_reason.proto\x12\vcallnorm.v1*\xa1\n" +
+	"\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cERROR_REASON_INVALID_REQUEST\x10\x01\x12!\n" +
@@ -250,7 +256,8 @@ const file_callnorm_v1_error_reason_proto_rawDesc = "" +
 	"\x1eERROR_REASON_CONDITION_INVALID\x10 \x12#\n" +
 	"\x1fERROR_REASON_REVISION_NOT_FOUND\x10!\x12\x1c\n" +
 	"\x18ERROR_REASON_TRACES_LEFT\x10\"\x12'\n" +
-	"#ERROR_REASON_TOO_MANY_SUBSCRIPTIONS\x10#B\xa9\x01\n" +
+	"#ERROR_REASON_TOO_MANY_SUBSCRIPTIONS\x10#\x12$\n" +
+	" ERROR_REASON_STORED_DATA_DAMAGED\x10$B\xa9\x01\n" +
 	"\x0fcom.callnorm.v1B\x10ErrorReasonProtoP\x01Z7github.com/callnorm/callnorm/gen/callnorm/v1;callnormv1\xa2\x02\x03CXX\xaa\x02\vCallnorm.V1\xca\x02\vCallnorm\\V1\xe2\x02\x17Callnorm\\V1\\GPBMetadata\xea\x02\fCallnorm::V1b\x06proto3"
 
 var (

@@ -269,6 +269,8 @@ const (
 	FindingKind_FINDING_KIND_CONFIGURATION FindingKind = 11
 	// Refused requests that should have been held were not, or made room for others.
 	FindingKind_FINDING_KIND_REQUESTS_NOT_HELD FindingKind = 12
+	// What is kept is not what was written, or the end of it is missing: the disk has changed it, or somebody.
+	FindingKind_FINDING_KIND_STORE_DAMAGED FindingKind = 13
 )
 
 // Enum value maps for FindingKind.
@@ -287,6 +289,7 @@ var (
 		10: "FINDING_KIND_CERTIFICATE",
 		11: "FINDING_KIND_CONFIGURATION",
 		12: "FINDING_KIND_REQUESTS_NOT_HELD",
+		13: "FINDING_KIND_STORE_DAMAGED",
 	}
 	FindingKind_value = map[string]int32{
 		"FINDING_KIND_UNSPECIFIED":       0,
@@ -302,6 +305,7 @@ var (
 		"FINDING_KIND_CERTIFICATE":       10,
 		"FINDING_KIND_CONFIGURATION":     11,
 		"FINDING_KIND_REQUESTS_NOT_HELD": 12,
+		"FINDING_KIND_STORE_DAMAGED":     13,
 	}
 )
 
@@ -1706,7 +1710,7 @@ const file_callnorm_v1_source_service_proto_rawDesc = "" +
 	"\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rSEVERITY_NOTE\x10\x01\x12\x14\n" +
 	"\x10SEVERITY_WARNING\x10\x02\x12\x12\n" +
-	"\x0eSEVERITY_ERROR\x10\x03*\xa7\x03\n" +
+	"\x0eSEVERITY_ERROR\x10\x03*\xc7\x03\n" +
 	"\vFindingKind\x12\x1c\n" +
 	"\x18FINDING_KIND_UNSPECIFIED\x10\x00\x12\"\n" +
 	"\x1eFINDING_KIND_STORE_UNAVAILABLE\x10\x01\x12\x1c\n" +
@@ -1721,7 +1725,8 @@ const file_callnorm_v1_source_service_proto_rawDesc = "" +
 	"\x18FINDING_KIND_CERTIFICATE\x10\n" +
 	"\x12\x1e\n" +
 	"\x1aFINDING_KIND_CONFIGURATION\x10\v\x12\"\n" +
-	"\x1eFINDING_KIND_REQUESTS_NOT_HELD\x10\f2\x8e\x06\n" +
+	"\x1eFINDING_KIND_REQUESTS_NOT_HELD\x10\f\x12\x1e\n" +
+	"\x1aFINDING_KIND_STORE_DAMAGED\x10\r2\x8e\x06\n" +
 	"\rSourceService\x12e\n" +
 	"\vListSources\x12\x1f.callnorm.v1.ListSourcesRequest\x1a .callnorm.v1.ListSourcesResponse\"\x13\x82\xd3\xe4\x93\x02\r\x12\v/v1/sources\x12\x82\x01\n" +
 	"\x0eListRejections\x12\".callnorm.v1.ListRejectionsRequest\x1a#.callnorm.v1.ListRejectionsResponse\"'\x82\xd3\xe4\x93\x02!\x12\x1f/v1/sources/{source}/rejections\x12\x82\x01\n" +

@@ -104,33 +104,36 @@ func Restore(ctx context.Context, file, dir string) (err error) {
 // beginLog gives a restored store another log, which continues the one it had.
 func beginLog(ctx context.Context, file string) error {
 	return withConnection(ctx, file, access("rw", "journal_mode(DELETE)", "synchronous(FULL)"),
-		func(conn *sql.Conn) error {
-			log, err := readMeta(ctx, conn, "log_id")
-			if err != nil {
-				return err
-			}
-			former, err := readMeta(ctx, conn, "former_logs")
-			if err != nil && !errors.Is(err, sql.ErrNoRows) {
-				return err
-			}
-			var position int64
-			if err := conn.QueryRowContext(ctx, "SELECT position FROM head WHERE id = 1").Scan(&position); err != nil {
-				return err
-			}
-			former = binary.BigEndian.AppendUint64(append(former, log...), uint64(position))
-			log = make([]byte, len(log))
-			rand.Read(log) // never fails
-			tx, err := conn.BeginTx(ctx, nil)
-			if err != nil {
-				return err
-			}
-			for name, value := range map[string][]byte{"log_id": log, "former_logs": former} {
-				if err := writeMeta(ctx, tx, name, value); err != nil {
-					return errors.Join(err, tx.Rollback())
-				}
-			}
-			return tx.Commit()
-		})
+		func(conn *sql.Conn) error { return continueLog(ctx, conn) })
+}
+
+// continueLog gives a store another log, which goes on where the one it had ends.
+func continueLog(ctx context.Context, conn *sql.Conn) error {
+	log, err := readMeta(ctx, conn, logName)
+	if err != nil {
+		return err
+	}
+	former, err := readMeta(ctx, conn, formerName)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	var position int64
+	if err := conn.QueryRowContext(ctx, "SELECT position FROM head WHERE id = 1").Scan(&position); err != nil {
+		return err
+	}
+	former = binary.BigEndian.AppendUint64(append(former, log...), uint64(position))
+	log = make([]byte, len(log))
+	rand.Read(log) // never fails
+	tx, err := conn.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	for name, value := range map[string][]byte{logName: log, formerName: former} {
+		if err := writeMeta(ctx, tx, name, value); err != nil {
+			return errors.Join(err, tx.Rollback())
+		}
+	}
+	return tx.Commit()
 }
 
 // formerLogs reads up to which position the cursors of former logs are good.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/callnorm/callnorm/internal/store"
@@ -75,7 +76,7 @@ type checker struct {
 	tx     *sql.Tx
 	statements
 
-	seqOf, ownContributions, link, outcome, entry, externalID *sql.Stmt
+	seqOf, ownContributions, link, outcome, entry, step, externalID *sql.Stmt
 
 	head headRow
 	// names are those of meta, heads counts the rows of head.
@@ -93,7 +94,7 @@ type checker struct {
 	// often outcomes are found by addresses, and have some.
 	claimed, counting, chained, live, revisions, found, addresses int64
 
-	ofDeliveries, ofContributions, ofOutcomes, ofEntries string
+	ofDeliveries, ofContributions, ofOutcomes, ofEntries, ofStep string
 }
 
 func (c *checker) run(ctx context.Context, version int) (err error) {
@@ -104,6 +105,7 @@ func (c *checker) run(ctx context.Context, version int) (err error) {
 		&c.link:             "SELECT outcome, previous FROM contributions WHERE id = ?",
 		&c.outcome:          "SELECT " + c.ofOutcomes + " FROM outcomes WHERE id = ?",
 		&c.entry:            "SELECT outcome, revision FROM log WHERE position = ?",
+		&c.step:             "SELECT outcome, revision, " + c.ofStep + " FROM log WHERE position = ?",
 		&c.externalID:       "SELECT outcome FROM external_ids WHERE system = ? AND id = ? AND first_position = ?",
 	}); err != nil {
 		return err
@@ -157,6 +159,7 @@ const versionWithUsage = 3
 // columns sets what is to be read of rows, with what an older version did not have as it means the same.
 func (c *checker) columns(version int) {
 	c.ofDeliveries, c.ofContributions, c.ofOutcomes, c.ofEntries = deliveryColumns, contributionColumns, outcomeColumns, entryColumns
+	c.ofStep = "previous"
 	without := func(columns *string, last string, values string) {
 		*columns = strings.TrimSuffix(*columns, last) + values
 	}
@@ -168,6 +171,7 @@ func (c *checker) columns(version int) {
 		without(&c.ofOutcomes, "time, due, deleted, provider, source, status, completeness, disposition, do_not_call, listed, addresses",
 			"0, 0, 0, '', '', 0, 0, 0, 0, 0, x''")
 		without(&c.ofEntries, "previous, kind", fmt.Sprintf("%d, %d", unknownPrevious, revised))
+		c.ofStep = strconv.Itoa(unknownPrevious)
 	}
 }
 
@@ -226,14 +230,14 @@ func (c *checker) meta(_ context.Context, row scanner) error {
 		return err
 	}
 	c.names = append(c.names, name)
-	if _, ok := formerLogs(value); name == "former_logs" && !ok {
+	if _, ok := formerLogs(value); name == formerName && !ok {
 		return corrupt("meta", name, "value has another length")
 	}
 	return metaChecksum(name, value).verify(stored, "meta", name)
 }
 
 func (c *checker) metaEnd() error {
-	for _, name := range []string{"delivery_id_key", "log_id"} {
+	for _, name := range []string{deliveryIDName, logName} {
 		if !slices.Contains(c.names, name) {
 			return corrupt("meta", name, "row is missing")
 		}
@@ -399,11 +403,7 @@ func (c *checker) outcomeRow(ctx context.Context, row scanner) error {
 		return c.revision(ctx, r, r.position, r.revision)
 	}
 	c.addresses += int64(len(r.addresses) / addressSize)
-	c.revisions += int64(r.revision)
-	if err := c.revision(ctx, r, r.position, r.revision); err != nil {
-		return err
-	}
-	if err := c.revision(ctx, r, r.firstPosition, 1); err != nil {
+	if err := c.history(ctx, r); err != nil {
 		return err
 	}
 	ids, err := r.unpackExternalIDs()
@@ -441,6 +441,38 @@ func (c *checker) chain(ctx context.Context, r outcomeRow) error {
 		id = previous
 	}
 	return nil
+}
+
+// history follows the revisions of an outcome, from the newest to the first. Salvage leaves out those that are lost.
+func (c *checker) history(ctx context.Context, r outcomeRow) error {
+	if err := c.revision(ctx, r, r.position, r.revision); err != nil {
+		return err
+	}
+	position, after := r.position, r.revision+1
+	for {
+		var raw []byte
+		var revision int32
+		var previous int64
+		err := c.step.QueryRowContext(ctx, position).Scan(&raw, &revision, &previous)
+		switch {
+		case errors.Is(err, sql.ErrNoRows), err == nil && (!slices.Equal(raw, r.id[:]) || revision >= after || previous >= position):
+			return corrupt("outcomes", r.id, fmt.Sprintf("the revision before %d is not at position %d", after, position))
+		case err != nil:
+			return err
+		}
+		c.revisions++
+		switch {
+		case previous == unknownPrevious && position != r.firstPosition:
+			// Before it was written down where the one before is, nothing was salvaged.
+			c.revisions += int64(revision) - 1
+			return c.revision(ctx, r, r.firstPosition, 1)
+		case previous != unknownPrevious && (previous == 0) != (position == r.firstPosition):
+			return corrupt("outcomes", r.id, fmt.Sprintf("its first revision is not at position %d", r.firstPosition))
+		case position == r.firstPosition:
+			return nil
+		}
+		position, after = previous, revision
+	}
 }
 
 // revision finds a revision of an outcome in the log.

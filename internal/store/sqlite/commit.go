@@ -345,6 +345,7 @@ func (s *Store) publish(t *transaction, err error) {
 	s.oldest = max(s.oldest, store.Position(t.oldest))
 	if head := s.cursor(t.head); head.Position > s.head.Position {
 		s.head = head
+		s.marker.write(head)
 		close(s.grown)
 		s.grown = make(chan struct{})
 	}

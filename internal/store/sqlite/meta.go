@@ -6,6 +6,14 @@ import (
 	"fmt"
 )
 
+// The names of what a store is.
+const (
+	logName        = "log_id"
+	formerName     = "former_logs"
+	deliveryIDName = "delivery_id_key"
+	addressName    = "address_key"
+)
+
 // executor is what *sql.Conn and *sql.Tx have in common.
 type executor interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row

@@ -80,6 +80,10 @@ type Store struct {
 	log        [8]byte
 	former     map[[8]byte]store.Position // up to where the cursors of former logs are good
 
+	// lost is what was missing at Open, marker tells the next one how far the log has come.
+	lost   *LossError
+	marker marker
+
 	readers *sql.DB
 	read    *queries
 	commits *committer
@@ -138,12 +142,19 @@ func Open(ctx context.Context, dir string, settings Settings) (_ *Store, err err
 	if err := renew(file + journalSuffix); err != nil {
 		return nil, fmt.Errorf("write the journal once more: %w", err)
 	}
+	if s.lost, err = noticeLoss(ctx, path); err != nil {
+		return nil, explain(err)
+	}
 	if s.commits, err = openCommitter(ctx, file, s); err != nil {
 		return nil, explain(err)
 	}
 	if err := s.openReaders(ctx, file); err != nil {
 		return nil, explain(err)
 	}
+	if s.marker, err = openMarker(path); err != nil {
+		return nil, err
+	}
+	s.marker.write(s.head)
 	s.failure = probeRoom(filepath.Join(path, probeFile))
 	go s.commits.run()
 	return s, nil
@@ -310,6 +321,7 @@ func (s *Store) release(ctx context.Context) error {
 	if s.packer != nil {
 		s.packer.close()
 	}
+	errs = append(errs, s.marker.close())
 	if s.lock != nil {
 		errs = append(errs, s.lock.Unlock())
 	}
