@@ -58,8 +58,13 @@ func (s *service) start(ctx context.Context) error {
 	}
 	s.rest, s.grpc = found[0], found[1]
 	s.disconnect() // a connection to the process before would wait before it tries again
-	s.conn, err = grpc.NewClient("passthrough:///"+s.grpc, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	s.conn, err = s.connect()
 	return err
+}
+
+// connect makes a connection to the service.
+func (s *service) connect(options ...grpc.DialOption) (*grpc.ClientConn, error) {
+	return grpc.NewClient("passthrough:///"+s.grpc, append(options, grpc.WithTransportCredentials(insecure.NewCredentials()))...)
 }
 
 func (s *service) disconnect() {

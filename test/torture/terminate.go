@@ -15,6 +15,7 @@ import (
 
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
 	"github.com/callnorm/callnorm/test/internal/report"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -26,8 +27,9 @@ const (
 	endWithin, endAtOnce = 25 * time.Second, time.Second
 	// secondAfter is when the second one comes. The service is still draining then, since a reader does not read.
 	secondAfter = 300 * time.Millisecond
-	// backlog is more than the buffers of a stream take, so that one who does not read holds it up.
-	backlog = 5000
+	// backlog is more than the window and the buffers of a stream take, so that one who does not read holds it up. The window has a
+	// fixed size, since one that grows with the traffic may take all of it.
+	backlog, window = 5000, 64 << 10
 )
 
 // terminate asks the service to end while streams are open and webhooks come in, once, and then twice in a row.
@@ -94,7 +96,12 @@ func (t *trial) terminated(ctx context.Context, end func() error) (how terminate
 	}
 	following, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stalled, err := callnormv1.NewOutcomeServiceClient(t.service.conn).StreamOutcomes(following, &callnormv1.StreamOutcomesRequest{})
+	conn, err := t.service.connect(grpc.WithStaticStreamWindowSize(window))
+	if err != nil {
+		return how, err
+	}
+	defer func() { _ = conn.Close() }()
+	stalled, err := callnormv1.NewOutcomeServiceClient(conn).StreamOutcomes(following, &callnormv1.StreamOutcomesRequest{})
 	if err != nil {
 		return how, err
 	}
