@@ -134,6 +134,7 @@ func (c serveCommand) Run(ctx context.Context, set *adapters.Set, streams stream
 	reloading, stop := context.WithCancel(ctx)
 	defer stop()
 	go running.reloadOn(reloading, hangups)
+	go tradeMemory(reloading)
 	upkeep := make(chan struct{})
 	go func() {
 		defer close(upkeep)
