@@ -71,12 +71,29 @@ func (f folding) fold(call store.Call) (store.Revision, error) {
 	}
 	outcome.RevisionCause = f.cause
 	outcome.RevisionTime = timestamppb.New(call.Time)
-	body, err := proto.Marshal(outcome)
+	body, err := encode(outcome, call.Contributions, parts)
 	if err != nil {
 		return store.Revision{}, fmt.Errorf("marshal outcome: %w", err)
 	}
 	return store.Revision{Body: body, Keys: keysOf(outcome)}, nil
 }
+
+// encode encodes a revision. What one contribution says alone, and most calls are told by one, is encoded already, but for what numbers
+// and dates the revision: fields may stand in any order.
+func encode(outcome *callnormv1.CallOutcome, contributions []store.KeptContribution, parts []*callnormv1.CallOutcome) ([]byte, error) {
+	if len(parts) != 1 || parts[0].GetName() != outcome.GetName() { // a deadline alone has no name
+		return proto.Marshal(outcome)
+	}
+	said := contributions[0].Body
+	body := append(make([]byte, 0, len(said)+stampSize), said...)
+	return proto.MarshalOptions{}.MarshalAppend(body, &callnormv1.CallOutcome{
+		Revision: outcome.GetRevision(), RevisionCause: outcome.GetRevisionCause(), RevisionTime: outcome.GetRevisionTime(),
+		AfterFinal: outcome.GetAfterFinal(), SettleTime: outcome.GetSettleTime(),
+	})
+}
+
+// stampSize is about how many bytes number and date a revision.
+const stampSize = 64
 
 // bounds keeps a call from becoming more than can be put together. Deadlines are few, and no stranger makes them.
 func bounds(contributions []store.KeptContribution) error {

@@ -291,6 +291,8 @@ func (r record) Scan(dest ...any) error {
 		switch d := d.(type) {
 		case *[]byte:
 			*d, ok = r[i].([]byte)
+		case *handed:
+			*d, ok = r[i].([]byte)
 		case *string:
 			*d, ok = r[i].(string)
 		case *int64:

@@ -505,7 +505,7 @@ func scanEntryRow(row scanner) (entryRow, checksum, error) {
 	var outcome []byte
 	var stored int64
 	if err := row.Scan(&r.position, &outcome, &r.revision, &r.time, &r.status, &r.completeness, &stored, &r.provider, &r.source,
-		&r.body, &r.previous, &r.kind); err != nil {
+		(*handed)(&r.body), &r.previous, &r.kind); err != nil {
 		return entryRow{}, 0, err
 	}
 	if !set(&r.outcome, outcome) || r.kind < revised || r.kind > blank || r.kind == blank && len(r.body) != 4 {
@@ -513,6 +513,25 @@ func scanEntryRow(row scanner) (entryRow, checksum, error) {
 	}
 	sum := r.checksum()
 	return r, sum, sum.verify(stored, "log", r.position)
+}
+
+// handed is a value that is kept as the driver hands it out, where database/sql would copy it. The driver makes each anew, which a
+// test makes sure of.
+type handed []byte
+
+// Scan implements sql.Scanner.
+func (h *handed) Scan(value any) error {
+	switch value := value.(type) {
+	case []byte:
+		*h = value
+	case string:
+		*h = []byte(value)
+	case nil:
+		*h = nil
+	default:
+		return fmt.Errorf("a %T is no body", value)
+	}
+	return nil
 }
 
 // readEntry returns the entry at a position that the log has.
