@@ -13,23 +13,13 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"os"
-	"os/signal"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
-	"github.com/callnorm/callnorm/test/internal/process"
 	"github.com/callnorm/callnorm/test/internal/report"
+	"github.com/callnorm/callnorm/test/internal/tool"
 	"golang.org/x/sync/errgroup"
-)
-
-// Exit codes.
-const (
-	exitKept       = 0
-	exitBroken     = 1
-	exitUnmeasured = 2
 )
 
 // Controls: what is wrong on purpose, so that the check has to fail.
@@ -50,7 +40,6 @@ var controls = []string{"", controlCursor, controlAcknowledge, controlRepeat, co
 type options struct {
 	binary       string
 	fixtures     string
-	within       time.Duration
 	seed         uint64
 	events       int
 	senders      int
@@ -62,20 +51,13 @@ type options struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
+	var o options
+	tool.Main(tool.Tool{Name: "follow", Within: time.Hour, Flags: o.flags, Run: o.run})
 }
 
-func run(ctx context.Context, args []string, out, progress io.Writer) int {
-	var o options
-	flags := flag.NewFlagSet("follow", flag.ContinueOnError)
-	flags.SetOutput(progress)
-	flags.StringVar(&o.binary, "binary", "bin/callnorm", "the binary to check")
-	flags.StringVar(&o.fixtures, "fixtures", "adapters", "the folder of the adapters, whose testdata is what bodies are made of")
-	flags.DurationVar(&o.within, "within", 60*time.Minute, "how long all of it may take")
-	flags.Uint64Var(&o.seed, "seed", 0, "what is drawn depends on it; 0 draws a seed, and prints it")
+func (o *options) flags(flags *flag.FlagSet) {
+	tool.Common(flags, &o.binary, &o.fixtures)
+	tool.Seed(flags, &o.seed)
 	flags.IntVar(&o.events, "events", 5000, "how many webhooks are sent")
 	flags.IntVar(&o.senders, "senders", 48, "how many senders share them")
 	flags.IntVar(&o.readers, "readers", 50, "how many readers follow")
@@ -83,31 +65,12 @@ func run(ctx context.Context, args []string, out, progress io.Writer) int {
 	flags.IntVar(&o.disturbances, "disturbances", 10, "how often a reader is killed, stalled or overtaken at most")
 	flags.DurationVar(&o.stall, "stall", 500*time.Millisecond, "how long a reader stalls at most")
 	flags.StringVar(&o.control, "control", "", "go wrong on purpose, so that the check has to fail: "+strings.Join(controls[1:], ", "))
-	switch err := flags.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		return exitKept
-	case err != nil:
-		return exitUnmeasured
-	}
-	if o.seed == 0 {
-		o.seed = 1 + rand.Uint64N(1_000_000) //nolint:gosec // it has to be printed, not secret
-	}
-	ctx, cancel := context.WithTimeout(ctx, o.within)
-	defer cancel()
-	_, _ = fmt.Fprintf(progress, "seed %d\n", o.seed)
+}
+
+func (o *options) run(ctx context.Context, out, progress io.Writer) (kept bool, err error) {
+	tool.Draw(&o.seed, progress)
 	measured, err := o.check(ctx, progress)
-	if err != nil {
-		_, _ = fmt.Fprintln(progress, "follow:", err)
-	} else {
-		err = measured.Print(out)
-	}
-	switch {
-	case errors.Is(err, process.ErrGone), err == nil && !measured.Kept():
-		return exitBroken
-	case err != nil:
-		return exitUnmeasured
-	}
-	return exitKept
+	return tool.Print(measured, err, out)
 }
 
 var errOptions = errors.New("at least one event, sender and reader, no negative number of restarts or disturbances, and a control that there is")
@@ -141,20 +104,13 @@ func (o *options) check(ctx context.Context, progress io.Writer) (measured *repo
 	}
 	measured.Note("peak of resident memory", fmt.Sprintf("%d MB", max(peak, s.most)>>20))
 	stopped := s.Stop(ctx)
-	measured.Checkf(stopped == nil, "the process", "alive until SIGTERM, then exit code 0", "%s", orText(stopped, "so it was"))
+	measured.Checkf(stopped == nil, "the process", "alive until SIGTERM, then exit code 0", "%s", report.ErrorOr(stopped, "so it was"))
 	panics, err := s.Panics()
 	if err != nil {
 		return nil, err
 	}
 	measured.Checkf(panics == 0, "panics in its log", "0", "%d", panics)
 	return measured, nil
-}
-
-func orText(err error, text string) string {
-	if err != nil {
-		return err.Error()
-	}
-	return text
 }
 
 // race is a run: writers, readers, and who kills the service.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
+	"github.com/callnorm/callnorm/test/internal/tool"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -73,7 +74,7 @@ func (r *reader) run(ctx context.Context) error {
 			return nil
 		}
 		r.counts.crashed.Add(1)
-		if err := wait(ctx, pause); err != nil {
+		if err := tool.Wait(ctx, pause); err != nil {
 			return err
 		}
 	}
@@ -236,7 +237,7 @@ func (r *reader) disturb(ctx context.Context) (on bool, err error) {
 		return false, nil
 	case 1, 2:
 		r.counts.stalled.Add(1)
-		return true, wait(ctx, time.Duration(r.random.Int64N(int64(r.longest)))+1)
+		return true, tool.Wait(ctx, time.Duration(r.random.Int64N(int64(r.longest)))+1)
 	case 3:
 		if r.subscription != "" {
 			return r.takeOver(ctx)
@@ -269,7 +270,7 @@ func (r *reader) interrupt(ctx context.Context) {
 	answered := make(chan error, 1)
 	l, mark := r.line, r.mark
 	go func() { answered <- l.acknowledge(ctx, "subscriptions/"+r.subscription, mark) }()
-	_ = wait(ctx, time.Duration(r.random.Int64N(int64(time.Millisecond)))) // so that it is cut at any point
+	_ = tool.Wait(ctx, time.Duration(r.random.Int64N(int64(time.Millisecond)))) // so that it is cut at any point
 	l.cut()
 	r.journal.acknowledge(r.passage, <-answered == nil)
 }

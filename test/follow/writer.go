@@ -13,6 +13,7 @@ import (
 	"time"
 
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
+	"github.com/callnorm/callnorm/test/internal/tool"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
@@ -166,7 +167,7 @@ func (w *writer) post(ctx context.Context, what delivery) (*callnormv1.IngestDel
 		}
 		last = err
 		w.book.repeated++
-		if err := wait(ctx, pause); err != nil {
+		if err := tool.Wait(ctx, pause); err != nil {
 			return nil, err
 		}
 	}
@@ -216,7 +217,7 @@ func (w *writer) delete(ctx context.Context) error {
 		case leftTraces(err):
 			w.book.traces++
 		case status.Code(err) == codes.Unavailable: // killed
-			if err := wait(ctx, pause); err != nil {
+			if err := tool.Wait(ctx, pause); err != nil {
 				return err
 			}
 			continue
@@ -277,18 +278,6 @@ func (p *progress) reach(ctx context.Context, much int) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	case <-reached:
-		return nil
-	}
-}
-
-// wait waits, or returns the reason when the context ends first.
-func wait(ctx context.Context, long time.Duration) error {
-	timer := time.NewTimer(long)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
 		return nil
 	}
 }

@@ -17,6 +17,7 @@ import (
 
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
 	"github.com/callnorm/callnorm/test/internal/report"
+	"github.com/callnorm/callnorm/test/internal/tool"
 )
 
 // tally is what one sender counted.
@@ -142,7 +143,7 @@ func (t *tally) send(ctx context.Context, client *http.Client, url string, what 
 			return status, text
 		}
 		t.repeated++
-		if wait(ctx, pause) != nil {
+		if tool.Wait(ctx, pause) != nil {
 			return status, text
 		}
 	}

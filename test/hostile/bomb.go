@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/callnorm/callnorm/test/internal/report"
+	"github.com/callnorm/callnorm/test/internal/tool"
 )
 
 const (
@@ -68,7 +69,7 @@ func (*options) sendBombs(ctx context.Context, s *service, g *generator, _ io.Wr
 			return nil, err
 		}
 		status, _ := sendZipped(ctx, c, s, d, shape.wire, shape.declared)
-		if err := wait(ctx, settle); err != nil {
+		if err := tool.Wait(ctx, settle); err != nil {
 			return nil, err
 		}
 		after, err := s.Peak()
@@ -129,16 +130,4 @@ func bomb(blocks int) ([]byte, error) {
 	whole = slices.Concat(head, whole, []byte{0x01, 0x00, 0x00, 0xff, 0xff}) // a last block, stored and empty
 	whole = binary.LittleEndian.AppendUint32(whole, sum)
 	return binary.LittleEndian.AppendUint32(whole, uint32(blocks*block)), nil
-}
-
-// wait waits, or returns the context's error when that ends first.
-func wait(ctx context.Context, long time.Duration) error {
-	timer := time.NewTimer(long)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
-	}
 }

@@ -11,27 +11,16 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/callnorm/callnorm/adapters/catalog"
-	"github.com/callnorm/callnorm/test/internal/process"
 	"github.com/callnorm/callnorm/test/internal/report"
-)
-
-// Exit codes.
-const (
-	exitKept       = 0
-	exitBroken     = 1
-	exitUnmeasured = 2
+	"github.com/callnorm/callnorm/test/internal/tool"
 )
 
 // options are what a run is asked for. A mode whose number is 0 does not run.
 type options struct {
 	binary string
-	within time.Duration
 	seed   uint64
 
 	bodies  int
@@ -48,18 +37,12 @@ type options struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
+	var o options
+	tool.Main(tool.Tool{Name: "hostile", Within: 30 * time.Minute, Flags: o.flags, Run: o.attack})
 }
 
-func run(ctx context.Context, args []string, out, progress io.Writer) int {
-	var o options
-	flags := flag.NewFlagSet("hostile", flag.ContinueOnError)
-	flags.SetOutput(progress)
+func (o *options) flags(flags *flag.FlagSet) {
 	flags.StringVar(&o.binary, "binary", "bin/callnorm", "the binary to attack")
-	flags.DurationVar(&o.within, "within", 30*time.Minute, "how long all of it may take")
 	flags.Uint64Var(&o.seed, "seed", 1, "the same seed makes the same bodies")
 	flags.IntVar(&o.bodies, "bodies", 0, "send that many mutated bodies over all adapters, and count them in the store")
 	flags.IntVar(&o.senders, "senders", 48, "how many senders share the bodies")
@@ -70,25 +53,6 @@ func run(ctx context.Context, args []string, out, progress io.Writer) int {
 	flags.DurationVar(&o.span, "span", 5*time.Second, "with -slow: how long a round takes")
 	flags.BoolVar(&o.bomb, "bomb", false, "send gzip bodies of 10 MB that inflate to 10 GB")
 	flags.IntVar(&o.copies, "copies", 0, "send that many copies of one delivery at once, over three restarts")
-	switch err := flags.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		return exitKept
-	case err != nil:
-		return exitUnmeasured
-	}
-	ctx, cancel := context.WithTimeout(ctx, o.within)
-	defer cancel()
-	kept, err := o.attack(ctx, out, progress)
-	if err != nil {
-		_, _ = fmt.Fprintln(progress, "hostile:", err)
-	}
-	switch {
-	case errors.Is(err, process.ErrGone), err == nil && !kept:
-		return exitBroken
-	case err != nil:
-		return exitUnmeasured
-	}
-	return exitKept
 }
 
 var errNothing = errors.New("nothing to do: ask for -bodies, -slow, -bomb or -copies")
@@ -162,7 +126,7 @@ func (o *options) on(
 	}
 	measured.Checkf(peak <= maxMemory, "peak of resident memory", fmt.Sprintf("under %d MB", maxMemory>>20), "%d MB", peak>>20)
 	stopped := s.Stop(ctx)
-	measured.Checkf(stopped == nil, "the process", "alive until SIGTERM, then exit code 0", "%s", orText(stopped, "so it was"))
+	measured.Checkf(stopped == nil, "the process", "alive until SIGTERM, then exit code 0", "%s", report.ErrorOr(stopped, "so it was"))
 	panics, err := s.Panics()
 	if err != nil {
 		return nil, err
@@ -173,10 +137,3 @@ func (o *options) on(
 
 // maxMemory is what the process may take, in bytes.
 const maxMemory = 512 << 20
-
-func orText(err error, text string) string {
-	if err != nil {
-		return err.Error()
-	}
-	return text
-}

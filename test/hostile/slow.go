@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/callnorm/callnorm/test/internal/report"
+	"github.com/callnorm/callnorm/test/internal/tool"
 )
 
 const (
@@ -62,7 +63,7 @@ func (o *options) sendSlowly(ctx context.Context, s *service, g *generator, prog
 		var c *crowd
 		if crowded {
 			c = newCrowd(ctx, s.public, o.slow, d)
-			if err := wait(ctx, gather+back); err != nil {
+			if err := tool.Wait(ctx, gather+back); err != nil {
 				return nil, err
 			}
 			c.level()
@@ -153,7 +154,7 @@ func (m *meter) measure(ctx context.Context, span time.Duration) (quantiles, err
 			for ; due.Sub(begin) < span; due = due.Add(every) {
 				start := due
 				if early := time.Until(due); early > 0 {
-					if wait(ctx, early) != nil {
+					if tool.Wait(ctx, early) != nil {
 						return
 					}
 					start = time.Now() // a timer's lateness is ours
@@ -228,7 +229,7 @@ func newCrowd(ctx context.Context, addr string, count int, d *door) *crowd {
 	for i := range count {
 		c.gone.Go(func() {
 			r := rand.New(rand.NewPCG(uint64(i), 0)) //nolint:gosec // when it comes back is no secret
-			for pause := gather; wait(ctx, time.Duration(r.Int64N(int64(pause)))) == nil; pause = back {
+			for pause := gather; tool.Wait(ctx, time.Duration(r.Int64N(int64(pause)))) == nil; pause = back {
 				c.linger(ctx, i)
 			}
 		})
@@ -299,14 +300,14 @@ var manners = []func(ctx context.Context, c *crowd, conn net.Conn){
 		start := time.Now()
 		_, _ = io.WriteString(conn, c.request(declared)+strings.Repeat(" ", burst))
 		gone(conn)
-		_ = wait(ctx, gather-time.Since(start))
+		_ = tool.Wait(ctx, gather-time.Since(start))
 	},
 	func(ctx context.Context, c *crowd, conn net.Conn) { // request after request, and an answer byte by byte
 		if tcp, ok := conn.(*net.TCPConn); ok {
 			_ = tcp.SetReadBuffer(1)
 		}
 		letter := make([]byte, 1)
-		for wait(ctx, time.Second) == nil {
+		for tool.Wait(ctx, time.Second) == nil {
 			if _, err := io.WriteString(conn, c.request(2)+"{}"); err != nil {
 				return
 			}
@@ -325,7 +326,7 @@ func (c *crowd) request(size int) string {
 // trickle sends a byte each second.
 func trickle(ctx context.Context, conn net.Conn, text string) {
 	for i := range len(text) {
-		if _, err := io.WriteString(conn, text[i:i+1]); err != nil || wait(ctx, time.Second) != nil {
+		if _, err := io.WriteString(conn, text[i:i+1]); err != nil || tool.Wait(ctx, time.Second) != nil {
 			return
 		}
 	}

@@ -11,18 +11,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
-)
 
-// Exit codes.
-const (
-	exitMeasured   = 0
-	exitBroken     = 1
-	exitUnmeasured = 2
+	"github.com/callnorm/callnorm/test/internal/tool"
 )
 
 // options are what a run is asked for.
@@ -35,7 +27,6 @@ type options struct {
 	span     time.Duration
 	outcomes int
 	rate     int
-	within   time.Duration
 	only     string
 	check    bool
 
@@ -55,52 +46,29 @@ func sizes(calls int) (list []int) {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
+	var o options
+	tool.Main(tool.Tool{Name: "load", Within: time.Hour, Flags: o.flags, Run: o.run})
 }
 
-func run(ctx context.Context, args []string, out, progress io.Writer) int {
-	var o options
-	flags := flag.NewFlagSet("load", flag.ContinueOnError)
-	flags.SetOutput(progress)
-	flags.StringVar(&o.binary, "binary", "bin/callnorm", "the binary to measure")
-	flags.StringVar(&o.fixtures, "fixtures", "adapters", "the folder of the adapters, whose testdata has the sample bodies")
+func (o *options) flags(flags *flag.FlagSet) {
+	tool.Common(flags, &o.binary, &o.fixtures)
 	flags.StringVar(&o.dir, "dir", "", "keep the filled directories here, and take those that are there (temporary ones that are removed)")
 	flags.IntVar(&o.calls, "calls", 0, "measure also with calls stored: 10,000, ten times as many, and so on, up to this number")
 	flags.IntVar(&o.rounds, "rounds", 5, "how often each is measured, by turns")
 	flags.DurationVar(&o.span, "span", 500*time.Millisecond, "how long a turn takes")
 	flags.IntVar(&o.outcomes, "outcomes", 10_000, "how many outcomes a subscriber follows from the beginning, at most")
 	flags.IntVar(&o.rate, "rate", 400, "how many webhooks a second come while subscribers follow live")
-	flags.DurationVar(&o.within, "within", time.Hour, "how long all of it may take")
 	flags.StringVar(&o.only, "only", "", "measure only the part with this name: "+strings.Join(names(), ", "))
 	flags.BoolVar(&o.check, "check", false, "fail when a bar is broken")
 	o.standIn.flags(flags)
-	switch err := flags.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		return exitMeasured
-	case err != nil:
-		return exitUnmeasured
-	}
+}
+
+func (o *options) run(ctx context.Context, out, progress io.Writer) (kept bool, err error) {
 	if o.standIn.kind != "" {
-		if err := o.standIn.serve(ctx, out); err != nil {
-			_, _ = fmt.Fprintln(progress, "load:", err)
-			return exitUnmeasured
-		}
-		return exitMeasured
+		return true, o.standIn.serve(ctx, out)
 	}
-	ctx, cancel := context.WithTimeout(ctx, o.within)
-	defer cancel()
-	kept, err := o.measure(ctx, out, progress)
-	switch {
-	case err != nil:
-		_, _ = fmt.Fprintln(progress, "load:", err)
-		return exitUnmeasured
-	case o.check && !kept:
-		return exitBroken
-	}
-	return exitMeasured
+	kept, err = o.measure(ctx, out, progress)
+	return kept || !o.check, err
 }
 
 // part is one table of the run.

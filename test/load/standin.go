@@ -55,7 +55,8 @@ func startStandIn(ctx context.Context, s standIn) (*process.Process, string, err
 	if err != nil {
 		return nil, "", err
 	}
-	found, err := p.Start(ctx, 1, "-stand-in", s.kind, "-stand-in-answer", strconv.Itoa(s.answer), "-stand-in-dir", p.Dir)
+	// It is ended by who has started it, and not by a limit of its own.
+	found, err := p.Start(ctx, 1, "-within", "24h", "-stand-in", s.kind, "-stand-in-answer", strconv.Itoa(s.answer), "-stand-in-dir", p.Dir)
 	if err != nil {
 		return nil, "", errors.Join(err, p.Remove())
 	}

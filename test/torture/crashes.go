@@ -11,6 +11,7 @@ import (
 
 	"github.com/callnorm/callnorm/test/internal/process"
 	"github.com/callnorm/callnorm/test/internal/report"
+	"github.com/callnorm/callnorm/test/internal/tool"
 )
 
 const (
@@ -81,7 +82,7 @@ func (t *trial) round(ctx context.Context, enough int, more time.Duration, cut b
 		if err := t.load.reach(alive, enough); err != nil {
 			return err
 		}
-		if err := wait(alive, more); err != nil {
+		if err := tool.Wait(alive, more); err != nil {
 			return err
 		}
 		if cut {

@@ -36,23 +36,23 @@ func newDisk(ctx context.Context, dir string, size int64) (_ *disk, err error) {
 	if err := errors.Join(os.WriteFile(d.image, nil, 0o600), os.Truncate(d.image, size)); err != nil {
 		return nil, err
 	}
-	if d.device, err = tool(ctx, "losetup", "--find", "--show", d.image); err != nil {
+	if d.device, err = utility(ctx, "losetup", "--find", "--show", d.image); err != nil {
 		return nil, err
 	}
-	if _, err := tool(ctx, "mkfs.ext4", "-q", d.device); err != nil {
+	if _, err := utility(ctx, "mkfs.ext4", "-q", d.device); err != nil {
 		return nil, err
 	}
 	return d, d.mount(ctx)
 }
 
 func (d *disk) mount(ctx context.Context) error {
-	_, err := tool(ctx, "mount", "-t", "ext4", d.device, d.root)
+	_, err := utility(ctx, "mount", "-t", "ext4", d.device, d.root)
 	d.mounted = err == nil
 	return err
 }
 
-// tool runs a program of the system.
-func tool(ctx context.Context, name string, args ...string) (string, error) {
+// utility runs a program of the system.
+func utility(ctx context.Context, name string, args ...string) (string, error) {
 	said, err := exec.CommandContext(ctx, name, args...).CombinedOutput() //nolint:gosec // the arguments are our own
 	text := strings.TrimSpace(string(said))
 	if err != nil {
@@ -93,7 +93,7 @@ func (d *disk) repower(ctx context.Context) error {
 func (d *disk) unmount(ctx context.Context) (err error) {
 	const times, pause = 50, 100 * time.Millisecond
 	for range times {
-		if _, err = tool(ctx, "umount", d.root); err == nil {
+		if _, err = utility(ctx, "umount", d.root); err == nil {
 			d.mounted = false
 			return nil
 		}
@@ -110,7 +110,7 @@ func (d *disk) remove(ctx context.Context) error {
 		errs = append(errs, d.unmount(ctx))
 	}
 	if d.device != "" {
-		_, err := tool(ctx, "losetup", "--detach", d.device)
+		_, err := utility(ctx, "losetup", "--detach", d.device)
 		errs = append(errs, err)
 	}
 	return errors.Join(append(errs, os.RemoveAll(d.image))...)

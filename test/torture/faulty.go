@@ -12,6 +12,7 @@ import (
 
 	"github.com/callnorm/callnorm/test/internal/process"
 	"github.com/callnorm/callnorm/test/internal/report"
+	"github.com/callnorm/callnorm/test/internal/tool"
 )
 
 // fault is a device that fails, as strace makes it fail: the system call is not carried out, or later.
@@ -157,11 +158,11 @@ func (t *trial) untilItEnds(ctx context.Context) (code int, ended bool, err erro
 	defer cancel()
 	go func() {
 		for t.load.refused.Load() == 0 {
-			if wait(waiting, pause) != nil {
+			if tool.Wait(waiting, pause) != nil {
 				return
 			}
 		}
-		_ = wait(waiting, lingering)
+		_ = tool.Wait(waiting, lingering)
 		cancel()
 	}()
 	code, err = t.service.Ended(waiting)

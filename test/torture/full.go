@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/callnorm/callnorm/test/internal/report"
+	"github.com/callnorm/callnorm/test/internal/tool"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 )
 
@@ -103,7 +104,7 @@ func (f *filled) run(ctx context.Context) error {
 		} else if code == http.StatusServiceUnavailable {
 			f.unready = true
 		}
-		if err := wait(alive, pause); err != nil {
+		if err := tool.Wait(alive, pause); err != nil {
 			return err
 		}
 	}
@@ -146,7 +147,7 @@ func (f *filled) fill(ctx context.Context, name string) (refused time.Time, err 
 			block = block[:len(block)/2]
 			continue
 		}
-		if err := wait(ctx, time.Millisecond); err != nil {
+		if err := tool.Wait(ctx, time.Millisecond); err != nil {
 			return refused, err
 		}
 	}
@@ -223,7 +224,7 @@ func (h *health) await(ctx context.Context, status healthv1.HealthCheckResponse_
 		if at, ok := h.told(status, begin); ok {
 			return at, true
 		}
-		_ = wait(ctx, time.Millisecond)
+		_ = tool.Wait(ctx, time.Millisecond)
 	}
 	return time.Time{}, false
 }

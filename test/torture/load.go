@@ -16,6 +16,7 @@ import (
 	"time"
 
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
+	"github.com/callnorm/callnorm/test/internal/tool"
 	"google.golang.org/protobuf/encoding/protojson"
 )
 
@@ -109,12 +110,12 @@ func (l *load) send(ctx context.Context, one *sender) error {
 		if ctx.Err() == nil {
 			l.broken.Add(1)
 		}
-		_ = wait(ctx, pause)
+		_ = tool.Wait(ctx, pause)
 		return nil
 	case code == http.StatusServiceUnavailable:
 		l.refused.Add(1)
 		raise(&l.refusal, took)
-		_ = wait(ctx, pause)
+		_ = tool.Wait(ctx, pause)
 		return nil
 	case code != http.StatusOK:
 		return fmt.Errorf("a webhook was answered %d: %.200s", code, text)
@@ -161,21 +162,9 @@ func (l *load) post(ctx context.Context, body []byte) (code int, text []byte, er
 // reach returns when so many webhooks were acknowledged since the run began, or ctx ends.
 func (l *load) reach(ctx context.Context, many int) error {
 	for l.ledger.count() < many {
-		if err := wait(ctx, time.Millisecond); err != nil {
+		if err := tool.Wait(ctx, time.Millisecond); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// wait waits, or returns the reason when the context ends first.
-func wait(ctx context.Context, long time.Duration) error {
-	timer := time.NewTimer(long)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
-	}
 }

@@ -12,31 +12,20 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"os"
 	"os/exec"
-	"os/signal"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
-	"github.com/callnorm/callnorm/test/internal/process"
 	"github.com/callnorm/callnorm/test/internal/report"
-)
-
-// Exit codes.
-const (
-	exitKept       = 0
-	exitBroken     = 1
-	exitUnmeasured = 2
+	"github.com/callnorm/callnorm/test/internal/tool"
 )
 
 // options are what a run is asked for.
 type options struct {
 	binary   string
 	fixtures string
-	within   time.Duration
 	seed     uint64
 	parts    string
 
@@ -80,20 +69,13 @@ func partNames() []string {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
+	var o options
+	tool.Main(tool.Tool{Name: "torture", Within: 3 * time.Hour, Flags: o.flags, Run: o.run})
 }
 
-func run(ctx context.Context, args []string, out, progress io.Writer) int {
-	var o options
-	flags := flag.NewFlagSet("torture", flag.ContinueOnError)
-	flags.SetOutput(progress)
-	flags.StringVar(&o.binary, "binary", "bin/callnorm", "the binary to torture")
-	flags.StringVar(&o.fixtures, "fixtures", "adapters", "the folder of the adapters, whose testdata is what bodies are made of")
-	flags.DurationVar(&o.within, "within", 3*time.Hour, "how long all of it may take")
-	flags.Uint64Var(&o.seed, "seed", 0, "what is drawn depends on it; 0 draws a seed, and prints it")
+func (o *options) flags(flags *flag.FlagSet) {
+	tool.Common(flags, &o.binary, &o.fixtures)
+	tool.Seed(flags, &o.seed)
 	flags.StringVar(&o.parts, "parts", strings.Join(partNames(), ","), "what is done, in this order")
 	flags.IntVar(&o.cuts, "cuts", 200, "how often the power is cut; 0 needs no root for that part")
 	flags.IntVar(&o.kills, "kills", 200, "how often the process is killed")
@@ -102,31 +84,12 @@ func run(ctx context.Context, args []string, out, progress io.Writer) int {
 	flags.IntVar(&o.readers, "readers", 3, "how many readers follow, and resume after each fault")
 	flags.IntVar(&o.streams, "streams", 100, "how many streams are open at SIGTERM")
 	flags.IntVar(&o.damages, "damages", 200, "how often the files of a store at rest are damaged")
-	switch err := flags.Parse(args); {
-	case errors.Is(err, flag.ErrHelp):
-		return exitKept
-	case err != nil:
-		return exitUnmeasured
-	}
-	if o.seed == 0 {
-		o.seed = 1 + rand.Uint64N(1_000_000) //nolint:gosec // it has to be printed, not secret
-	}
-	ctx, cancel := context.WithTimeout(ctx, o.within)
-	defer cancel()
-	_, _ = fmt.Fprintf(progress, "seed %d\n", o.seed)
+}
+
+func (o *options) run(ctx context.Context, out, progress io.Writer) (kept bool, err error) {
+	tool.Draw(&o.seed, progress)
 	measured, err := o.torture(ctx, progress)
-	if err != nil {
-		_, _ = fmt.Fprintln(progress, "torture:", err)
-	} else {
-		err = measured.Print(out)
-	}
-	switch {
-	case errors.Is(err, process.ErrGone), err == nil && !measured.Kept():
-		return exitBroken
-	case err != nil:
-		return exitUnmeasured
-	}
-	return exitKept
+	return tool.Print(measured, err, out)
 }
 
 var errOptions = errors.New("no negative number of cuts, kills and damages, at least one delivery, sender, reader and stream")
@@ -165,9 +128,9 @@ func (o *options) chosen() (list []part, err error) {
 			}
 			p.tools = append(slices.Clone(p.tools), "losetup", "mkfs.ext4", "mount", "umount")
 		}
-		for _, tool := range p.tools {
-			if _, err := exec.LookPath(tool); err != nil {
-				return nil, fmt.Errorf("part %s needs %s (Debian: strace, e2fsprogs, mount): %w", name, tool, err)
+		for _, name := range p.tools {
+			if _, err := exec.LookPath(name); err != nil {
+				return nil, fmt.Errorf("part %s needs %s (Debian: strace, e2fsprogs, mount): %w", p.name, name, err)
 			}
 		}
 		list = append(list, p)

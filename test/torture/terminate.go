@@ -15,6 +15,7 @@ import (
 
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
 	"github.com/callnorm/callnorm/test/internal/report"
+	"github.com/callnorm/callnorm/test/internal/tool"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -58,7 +59,7 @@ func (o *options) terminate(ctx context.Context, r *report.Report, _ io.Writer) 
 		if err := t.service.Signal(syscall.SIGTERM); err != nil {
 			return err
 		}
-		if err := wait(ctx, secondAfter); err != nil {
+		if err := tool.Wait(ctx, secondAfter); err != nil {
 			return err
 		}
 		second = time.Now()

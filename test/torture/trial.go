@@ -188,7 +188,7 @@ func (t *trial) finish(ctx context.Context, r *report.Report, verdict func(*repo
 	r.Note("  revisions in the log", report.Grouped(len(t.court.log)))
 	verdict(r)
 	r.Checkf(stopped == nil && code == 0 && panics == 0, "  then SIGTERM, callnorm check, panics in the log", "exit codes 0 and 0, 0",
-		"%s and %d, %d", orText(stopped, "exit codes 0"), code, panics)
+		"%s and %d, %d", report.ErrorOr(stopped, "exit codes 0"), code, panics)
 	if code != 0 {
 		r.Examplef("callnorm check: %s", said)
 	}
@@ -206,11 +206,4 @@ func (t *trial) size() (total int64, err error) {
 		total += info.Size()
 	}
 	return total, err
-}
-
-func orText(err error, text string) string {
-	if err != nil {
-		return err.Error()
-	}
-	return text
 }

@@ -88,3 +88,11 @@ func Grouped[N int | int64](n N) string {
 	}
 	return text
 }
+
+// ErrorOr returns what an error says, or a text when there is none.
+func ErrorOr(err error, text string) string {
+	if err != nil {
+		return err.Error()
+	}
+	return text
+}
