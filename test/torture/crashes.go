@@ -86,7 +86,7 @@ func (t *trial) round(ctx context.Context, enough int, more time.Duration, cut b
 			return err
 		}
 		if cut {
-			if err := t.disk.cut(); err != nil {
+			if err := t.cut(); err != nil {
 				return err
 			}
 		}

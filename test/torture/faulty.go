@@ -81,7 +81,7 @@ func (o *options) fails(ctx context.Context, f fault, r *report.Report) (err err
 	}); err != nil {
 		return errors.Join(err, t.service.Said())
 	}
-	if err := t.disk.cut(); err != nil {
+	if err := t.cut(); err != nil {
 		return err
 	}
 	t.service.End()

@@ -117,6 +117,8 @@ func (l *load) send(ctx context.Context, one *sender) error {
 		raise(&l.refusal, took)
 		_ = tool.Wait(ctx, pause)
 		return nil
+	case code != http.StatusOK && l.service.dark.Load():
+		return nil
 	case code != http.StatusOK:
 		return fmt.Errorf("a webhook was answered %d: %.200s", code, text)
 	}

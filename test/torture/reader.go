@@ -105,6 +105,10 @@ func (r *reader) run(ctx context.Context, s *service) error {
 		err = nil
 	case codes.FailedPrecondition, codes.OutOfRange, codes.InvalidArgument:
 		p.refused, err = err.Error(), nil
+	default:
+		if s.dark.Load() {
+			err = nil
+		}
 	}
 	if !first || p.refused != "" {
 		r.passages = append(r.passages, p)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"sync/atomic"
 
 	"github.com/callnorm/callnorm/test/internal/process"
 	"google.golang.org/grpc"
@@ -26,6 +27,9 @@ type service struct {
 	data       string
 	rest, grpc string
 	conn       *grpc.ClientConn
+	// dark tells that the power of its disk was cut, and that it is about to be killed. The kernel answers every read with an error then,
+	// which SQLite takes for damage: what it says in that instant, other than that it has kept something, counts for nothing.
+	dark atomic.Bool
 }
 
 // newService returns a service that does not run yet. Its data is in its own directory until data is set to another.
@@ -57,6 +61,7 @@ func (s *service) start(ctx context.Context) error {
 		return err
 	}
 	s.rest, s.grpc = found[0], found[1]
+	s.dark.Store(false)
 	s.disconnect() // a connection to the process before would wait before it tries again
 	s.conn, err = s.connect()
 	return err

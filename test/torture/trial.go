@@ -84,6 +84,12 @@ func (t *trial) under(ctx context.Context, body func(context.Context) error) err
 	return errors.Join(errs...)
 }
 
+// cut cuts the power of the disk under the service.
+func (t *trial) cut() error {
+	t.service.dark.Store(true)
+	return t.disk.cut()
+}
+
 // endangered is how many of the last entries are looked at closely after each fault. All others were there before it.
 const endangered = 100
 
