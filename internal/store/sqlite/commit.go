@@ -44,8 +44,9 @@ type committer struct {
 	opened os.FileInfo
 	gone   error
 
-	db   *sql.DB
-	conn *sql.Conn
+	db       *sql.DB
+	conn     *sql.Conn
+	homeward *homeward
 	// writes are the statements below, queries has its own.
 	writes statements
 	*queries
@@ -87,6 +88,9 @@ func openCommitter(ctx context.Context, file string, s *Store) (_ *committer, er
 		return nil, err
 	}
 	if err := c.prepareWrites(ctx); err != nil {
+		return nil, err
+	}
+	if c.homeward, err = openHomeward(ctx, file); err != nil {
 		return nil, err
 	}
 	key, err := c.meta(ctx, "delivery_id_key", 32)
@@ -132,7 +136,7 @@ func (c *committer) prepareWrites(ctx context.Context) error {
 		&c.commit:           "COMMIT",
 		&c.rollback:         "ROLLBACK",
 		&c.journalLength:    "PRAGMA wal_checkpoint(NOOP)",
-		&c.writeHome:        "PRAGMA wal_checkpoint(PASSIVE)",
+		&c.writeHome:        writeHome,
 		&c.insertDeliveryID: "INSERT INTO delivery_ids (id, seq) VALUES (?, ?)",
 		&c.insertDelivery: "INSERT INTO deliveries (" + deliveryColumns +
 			") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -182,6 +186,7 @@ func (c *committer) meta(ctx context.Context, name string, size int) ([]byte, er
 // run commits until the store is closed. It answers every request that it has taken.
 func (c *committer) run() {
 	defer close(c.done)
+	defer c.arrive()
 	look := time.NewTicker(probeEvery)
 	defer look.Stop()
 	for {
@@ -191,6 +196,10 @@ func (c *committer) run() {
 			c.shorten()
 		case r := <-c.removals:
 			c.serve([]*request{r})
+			c.shorten()
+		case err := <-c.homeward.done:
+			c.homeward.done = nil
+			_ = c.failed(err) // It is published.
 			c.shorten()
 		case <-look.C:
 			if err := c.present(); err != nil {
@@ -369,6 +378,9 @@ func (c *committer) close(ctx context.Context) error {
 	}
 	if c.db != nil {
 		errs = append(errs, c.db.Close())
+	}
+	if c.homeward != nil {
+		errs = append(errs, c.homeward.close())
 	}
 	return errors.Join(errs...)
 }

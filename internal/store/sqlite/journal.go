@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -22,12 +23,25 @@ import (
 // journalSuffix is what SQLite appends to the name of a database for its journal.
 const journalSuffix = "-wal"
 
-// journalPages is how long the journal grows before its pages are written home, about 16 MiB.
-const journalPages = 4000
+// How many pages the journal has, each of 4 KiB.
+const (
+	// journalPages is from when on they are written home, beside the commits.
+	journalPages = 4000
+	// journalRest is what may be left after that, so that commits can wait for it. Then the journal begins anew.
+	journalRest = 500
+	// longestJournal is when commits wait for all of it.
+	longestJournal = 2 * journalPages
+)
+
+// writeHome takes what no reader needs.
+const writeHome = "PRAGMA wal_checkpoint(PASSIVE)"
 
 // deviceFailed tells whether an error of the database says that a write or a sync has failed. A full disk is no such failure: there
 // SQLite knows that nothing was written.
 func deviceFailed(err error) bool {
+	if errors.Is(err, store.ErrDevice) {
+		return true
+	}
 	switch extendedCode(err) {
 	case codes.SQLITE_IOERR_WRITE, codes.SQLITE_IOERR_FSYNC, codes.SQLITE_IOERR_DIR_FSYNC, codes.SQLITE_IOERR_TRUNCATE:
 		return true
@@ -48,18 +62,97 @@ func (c *committer) failed(err error) error {
 	return c.gone
 }
 
+// homeward writes the journal home beside the committer, which goes on meanwhile: most of it takes as long as twenty commits.
+type homeward struct {
+	db    *sql.DB
+	write *sql.Stmt
+	// file is the database once more. SQLite does not sync what it has written home as long as the journal grows, and would leave that to
+	// the end, which the committer waits for. It stays open as long as the store: closing it would take SQLite's locks along.
+	file *os.File
+	// done tells how it ended, when it is under way. Otherwise it is nil.
+	done chan error
+}
+
+func openHomeward(ctx context.Context, file string) (_ *homeward, err error) {
+	h := &homeward{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("open for writing the journal home: %w", err), h.close())
+		}
+	}()
+	if h.file, err = os.Open(file); err != nil {
+		return nil, err
+	}
+	if h.db, err = sql.Open("sqlite", dsn(file, access("rw", "synchronous(FULL)", "wal_autocheckpoint(0)", "journal_size_limit(67108864)"))); err != nil {
+		return nil, err
+	}
+	h.db.SetMaxOpenConns(1)
+	if h.write, err = h.db.PrepareContext(ctx, writeHome); err != nil {
+		return nil, err
+	}
+	return h, nil
+}
+
+// begin begins, and returns at once.
+func (h *homeward) begin() {
+	done := make(chan error, 1)
+	h.done = done
+	go func() {
+		if _, err := h.write.ExecContext(context.Background()); err != nil {
+			done <- err
+			return
+		}
+		if err := h.file.Sync(); err != nil {
+			done <- fmt.Errorf("%w: %w", store.ErrDevice, err)
+			return
+		}
+		done <- nil
+	}()
+}
+
+// close closes the file last, when nobody in this process has the database open to write any more.
+func (h *homeward) close() error {
+	var errs []error
+	if h.write != nil {
+		errs = append(errs, h.write.Close())
+	}
+	if h.db != nil {
+		errs = append(errs, h.db.Close())
+	}
+	if h.file != nil {
+		errs = append(errs, h.file.Close())
+	}
+	return errors.Join(errs...)
+}
+
 // shorten writes the journal home when it is long. SQLite would do that by itself, and keep it to itself when it fails.
 func (c *committer) shorten() {
 	if c.gone != nil {
 		return
 	}
-	ctx := context.Background()
 	// What readers need cannot be written home yet, and a full disk takes nothing: it is tried again after the next commit.
 	var busy, pages, written int64
+	ctx := context.Background()
 	if err := c.journalLength.QueryRowContext(ctx).Scan(&busy, &pages, &written); err != nil || pages < journalPages || written == pages {
 		return
 	}
-	_, err := c.writeHome.ExecContext(ctx)
+	switch tooLong := pages >= longestJournal; {
+	case tooLong || c.homeward.done == nil && pages-written <= journalRest:
+		c.arrive()
+		_, err := c.writeHome.ExecContext(ctx)
+		_ = c.failed(err) // It is published.
+	case c.homeward.done == nil:
+		c.homeward.begin()
+	}
+}
+
+// arrive waits for what is on its way home.
+func (c *committer) arrive() {
+	if c.homeward.done == nil {
+		return
+	}
+	err := <-c.homeward.done
+	c.homeward.done = nil
 	_ = c.failed(err) // It is published.
 }
 

@@ -528,8 +528,11 @@ type scrubs struct {
 	done  int64
 }
 
-// emptyJournal writes the journal home and leaves nothing of it. It waits for nobody.
+// emptyJournal writes the journal home and leaves nothing of it. It waits for no reader.
 func (c *committer) emptyJournal(ctx context.Context) (err error) {
+	if c.arrive(); c.gone != nil {
+		return c.gone
+	}
 	const patience = "PRAGMA busy_timeout = 10000"
 	if _, err := c.conn.ExecContext(ctx, "PRAGMA busy_timeout = 100"); err != nil {
 		return err
