@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -39,7 +40,7 @@ func Check(ctx context.Context, path string, report func(error)) (Checked, error
 }
 
 func check(ctx context.Context, file string, query url.Values, report func(error)) (Checked, error) {
-	c := &checker{report: report}
+	c := &checker{report: report, fresh: map[store.DeliveryID]int64{}}
 	err := withConnection(ctx, file, query, func(conn *sql.Conn) (err error) {
 		version, err := schemaVersion(ctx, conn, newestVersion())
 		switch {
@@ -89,6 +90,8 @@ type checker struct {
 	begin int64
 	// delivery and contribution are the last ones.
 	delivery, contribution int64
+	// fresh are the newest deliveries, which are not among the ids yet.
+	fresh map[store.DeliveryID]int64
 	// claimed counts the contributions that deliveries make, counting those of kept deliveries that count, chained those that
 	// chains lead to, live the entries that were not removed, revisions what outcomes have of them, found and addresses how
 	// often outcomes are found by addresses, and have some.
@@ -318,7 +321,16 @@ func (c *checker) deliveryRow(ctx context.Context, row scanner) error {
 	}
 	c.claimed += r.contributions
 	var seq, own int64
-	if err := c.seqOf.QueryRowContext(ctx, r.id[:]).Scan(&seq); err != nil && !errors.Is(err, sql.ErrNoRows) {
+	err = c.seqOf.QueryRowContext(ctx, r.id[:]).Scan(&seq)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		seq, c.fresh[r.id], err = r.seq, r.seq, nil
+	case err != nil:
+		return err
+	default:
+		err = c.notFresh()
+	}
+	if err != nil {
 		return err
 	}
 	if err := c.ownContributions.QueryRowContext(ctx, r.firstContribution, r.firstContribution+r.contributions, r.id[:],
@@ -334,7 +346,20 @@ func (c *checker) deliveryRow(ctx context.Context, row scanner) error {
 	return nil
 }
 
+// notFresh says that deliveries which are not found by their ids should be: one after them is, or they are too many.
+func (c *checker) notFresh() error {
+	if len(c.fresh) == 0 {
+		return nil
+	}
+	first := slices.Min(slices.Collect(maps.Values(c.fresh)))
+	clear(c.fresh)
+	return corrupt("deliveries", first, "it is not found by its id")
+}
+
 func (c *checker) deliveriesEnd() error {
+	if len(c.fresh) >= maxFresh {
+		return c.notFresh()
+	}
 	if c.delivery > c.head.delivery {
 		return corrupt("head", 1, fmt.Sprintf("deliveries end at %d and not at %d", c.delivery, c.head.delivery))
 	}
@@ -368,7 +393,11 @@ func (c *checker) contributionRow(ctx context.Context, row scanner) error {
 	var seq int64
 	err = c.seqOf.QueryRowContext(ctx, r.delivery[:]).Scan(&seq)
 	if errors.Is(err, sql.ErrNoRows) {
-		return corrupt("contributions", r.id, "its delivery is missing")
+		ok := false
+		if seq, ok = c.fresh[r.delivery]; !ok {
+			return corrupt("contributions", r.id, "its delivery is missing")
+		}
+		err = nil
 	}
 	if counts && seq != gone {
 		c.counting++

@@ -52,13 +52,14 @@ type committer struct {
 	*queries
 
 	begin, commit, rollback                                  *sql.Stmt
-	insertDeliveryID, insertDelivery, insertContribution     *sql.Stmt
+	putDeliveryID, insertDelivery, insertContribution        *sql.Stmt
 	updateDelivery, supersede                                *sql.Stmt
 	insertOutcome, updateOutcome, insertEntry, updateHead    *sql.Stmt
+	gatherCalls                                              *sql.Stmt
 	insertExternalID, deleteExternalID, putProbe, clearProbe *sql.Stmt
 	insertAddress, deleteAddress, addUsage                   *sql.Stmt
 	removeDelivery, removeContribution, removeOutcome        *sql.Stmt
-	forgetDelivery, blankEntry, putHorizon, putSubscription  *sql.Stmt
+	blankEntry, putHorizon, putSubscription                  *sql.Stmt
 	journalLength, writeHome                                 *sql.Stmt
 }
 
@@ -113,7 +114,10 @@ func openCommitter(ctx context.Context, file string, s *Store) (_ *committer, er
 	if s.former, ok = formerLogs(former); !ok {
 		return nil, corrupt("meta", "former_logs", "value has another length")
 	}
-	if c.queries, err = prepareQueries(ctx, c.conn, s.packer, s.log); err != nil {
+	if c.queries, err = prepareQueries(ctx, c.conn, s.packer, s.log, &s.fresh); err != nil {
+		return nil, err
+	}
+	if err := s.fresh.load(ctx, c.queries, c.conn); err != nil {
 		return nil, err
 	}
 	if _, err := c.readHead(ctx); errors.Is(err, sql.ErrNoRows) {
@@ -132,12 +136,12 @@ func openCommitter(ctx context.Context, file string, s *Store) (_ *committer, er
 
 func (c *committer) prepareWrites(ctx context.Context) error {
 	return c.writes.prepare(ctx, c.conn, map[**sql.Stmt]string{
-		&c.begin:            "BEGIN IMMEDIATE",
-		&c.commit:           "COMMIT",
-		&c.rollback:         "ROLLBACK",
-		&c.journalLength:    "PRAGMA wal_checkpoint(NOOP)",
-		&c.writeHome:        writeHome,
-		&c.insertDeliveryID: "INSERT INTO delivery_ids (id, seq) VALUES (?, ?)",
+		&c.begin:         "BEGIN IMMEDIATE",
+		&c.commit:        "COMMIT",
+		&c.rollback:      "ROLLBACK",
+		&c.journalLength: "PRAGMA wal_checkpoint(NOOP)",
+		&c.writeHome:     writeHome,
+		&c.putDeliveryID: "INSERT INTO delivery_ids (id, seq) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET seq = excluded.seq",
 		&c.insertDelivery: "INSERT INTO deliveries (" + deliveryColumns +
 			") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		&c.updateDelivery: "UPDATE deliveries SET first_contribution = ?, contributions = ?, state = ?, checksum = ?, adapter = ?, " +
@@ -145,7 +149,8 @@ func (c *committer) prepareWrites(ctx context.Context) error {
 		&c.insertContribution: "INSERT INTO contributions (" + contributionColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		&c.supersede:          "UPDATE contributions SET encoding = ?, checksum = ?, body = ?, addresses = ? WHERE id = ?",
 		&c.insertOutcome: "INSERT INTO outcomes (" + strings.TrimPrefix(outcomeColumns, "id, ") +
-			", id) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			", id, found) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?6 = '')", // without a call id there is nothing to find
+		&c.gatherCalls:      "UPDATE outcomes SET found = 1 WHERE found = 0",
 		&c.updateOutcome:    updateOutcome,
 		&c.insertEntry:      "INSERT INTO log (" + entryColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		&c.updateHead:       "UPDATE head SET position = ?, entry = ?, time = ?, delivery = ?, contribution = ?, checksum = ? WHERE id = 1",
@@ -158,7 +163,6 @@ func (c *committer) prepareWrites(ctx context.Context) error {
 		&c.addUsage: "INSERT INTO usage (source, bytes) VALUES (?, ?) " +
 			"ON CONFLICT (source) DO UPDATE SET bytes = bytes + excluded.bytes",
 		&c.removeDelivery:     "DELETE FROM deliveries WHERE seq = ?",
-		&c.forgetDelivery:     "UPDATE delivery_ids SET seq = ? WHERE id = ?",
 		&c.removeContribution: "DELETE FROM contributions WHERE id = ?",
 		&c.removeOutcome:      "DELETE FROM outcomes WHERE id = ?",
 		&c.blankEntry: "UPDATE log SET " + strings.ReplaceAll(strings.TrimPrefix(entryColumns, "position, "), ", ", " = ?, ") +
@@ -187,6 +191,7 @@ func (c *committer) meta(ctx context.Context, name string, size int) ([]byte, er
 func (c *committer) run() {
 	defer close(c.done)
 	defer c.arrive()
+	defer c.settle()
 	look := time.NewTicker(probeEvery)
 	defer look.Stop()
 	for {
@@ -210,6 +215,13 @@ func (c *committer) run() {
 		case <-c.store.closing:
 			return
 		}
+	}
+}
+
+// settle leaves a store behind in which every row is found by what it should be found by. Where it cannot, the next start can.
+func (c *committer) settle() {
+	if c.store.fresh.size() > 0 {
+		_ = c.inTransaction(func(ctx context.Context, t *transaction) error { return t.gather(ctx) }) // The result is in Err.
 	}
 }
 
@@ -341,6 +353,9 @@ func (c *committer) try(body func(context.Context, *transaction) error) (*transa
 
 // publish tells the readers what was committed, or that it failed.
 func (s *Store) publish(t *transaction, err error) {
+	if err == nil {
+		s.fresh.publish(t) // before readers hear of it
+	}
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	s.failure = err

@@ -366,7 +366,7 @@ func (s *salvage) mendOutcomes(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	q, err := prepareQueries(ctx, s.tx, s.packer, [8]byte{})
+	q, err := prepareQueries(ctx, s.tx, s.packer, [8]byte{}, &fresh{})
 	if err != nil {
 		return err
 	}

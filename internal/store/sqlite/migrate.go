@@ -19,6 +19,8 @@ var (
 	schema2 string
 	//go:embed schema3.sql
 	schema3 string
+	//go:embed schema5.sql
+	schema5 string
 )
 
 // step leads from one version of the schema to the next.
@@ -34,6 +36,7 @@ func migrations(s *Store) []step {
 	return []step{
 		{sql: schema1}, {sql: schema2, rows: waitQuarantined}, {sql: schema3, rows: s.describe},
 		{}, // Bodies may be S2 blocks, which an older program takes for broken.
+		{sql: schema5},
 	}
 }
 
@@ -176,7 +179,7 @@ func (s *Store) describeContributions(ctx context.Context, tx *sql.Tx) error {
 }
 
 func (s *Store) describeOutcomes(ctx context.Context, tx *sql.Tx) error {
-	q, err := prepareQueries(ctx, tx, s.packer, [8]byte{})
+	q, err := prepareQueries(ctx, tx, s.packer, [8]byte{}, &fresh{})
 	if err != nil {
 		return err
 	}

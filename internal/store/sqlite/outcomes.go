@@ -185,10 +185,9 @@ func (s *Store) looked(filter store.ListFilter, after store.Place) (query string
 			" AND e.system = ? AND e.id = ?")
 		args = append(args, filter.ExternalID.System, filter.ExternalID.ID)
 	case filter.ProviderCallID != "":
-		// The other index, by time, would find them in order, among all others.
-		text.WriteString("SELECT " + columns + " FROM outcomes o INDEXED BY outcomes_by_provider_call_id WHERE " + kept +
-			" AND o.provider_call_id <> '' AND o.provider_call_id = ?")
-		args = append(args, filter.ProviderCallID)
+		// The plus keeps SQLite from the index by time, which would find them in order, among all others.
+		text.WriteString("SELECT " + columns + " FROM outcomes o WHERE +" + kept + " AND ")
+		args = s.called(text, args, filter.ProviderCallID)
 	case len(filter.Outcomes) > 0:
 		text.WriteString("SELECT " + columns + " FROM outcomes o WHERE " + kept)
 		args = in(text, args, "", "o.id", outcomeIDs(filter.Outcomes))

@@ -132,8 +132,8 @@ func (s *Store) lookup(ctx context.Context, query store.Query, limit int) (found
 	var args []any
 	text.WriteString("SELECT " + qualify("o", outcomeColumns) + " FROM ")
 	if query.ProviderCallID != "" {
-		text.WriteString("outcomes o JOIN log l ON l.position = o.position WHERE o.provider_call_id <> '' AND o.provider_call_id = ?")
-		args = append(args, query.ProviderCallID)
+		text.WriteString("outcomes o JOIN log l ON l.position = o.position WHERE ")
+		args = s.called(&text, args, query.ProviderCallID)
 	} else {
 		// CROSS JOIN means the same as JOIN, and tells SQLite to begin with the ids, which are already in order.
 		text.WriteString("external_ids e CROSS JOIN outcomes o ON o.id = e.outcome CROSS JOIN log l ON l.position = o.position " +
@@ -166,6 +166,18 @@ func (s *Store) lookup(ctx context.Context, query store.Query, limit int) (found
 		found = append(found, row)
 	}
 	return found, rows.Err()
+}
+
+// called adds the condition that an outcome has a call id.
+func (s *Store) called(text *strings.Builder, args []any, providerCallID string) []any {
+	text.WriteString("(o.provider_call_id <> '' AND o.found = 1 AND o.provider_call_id = ?")
+	args = append(args, providerCallID)
+	if fresh := s.fresh.outcomes(providerCallID); len(fresh) > 0 {
+		text.WriteString(" OR o.provider_call_id = ?")
+		args = in(text, append(args, providerCallID), "", "o.id", outcomeIDs(fresh))
+	}
+	text.WriteString(")")
+	return args
 }
 
 func qualify(table, columns string) string {

@@ -184,8 +184,8 @@ func (t *transaction) forgetID(ctx context.Context, id store.DeliveryID) (int64,
 
 // forgetKnown removes a delivery, unless it is gone already. It returns 1 when it was there, and whether its id is known.
 func (t *transaction) forgetKnown(ctx context.Context, id store.DeliveryID) (removed int64, known bool, err error) {
-	var seq int64
-	switch err := t.deliverySeq.QueryRowContext(ctx, id[:]).Scan(&seq); {
+	seq, err := t.seqOf(ctx, id)
+	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return 0, false, nil
 	case err != nil:
@@ -209,10 +209,7 @@ func (t *transaction) forget(ctx context.Context, seq int64, id store.DeliveryID
 	if err := t.exec(ctx, t.removeDelivery, seq); err != nil {
 		return 0, fmt.Errorf("remove delivery: %w", err)
 	}
-	if err := t.exec(ctx, t.forgetDelivery, gone, id[:]); err != nil {
-		return 0, fmt.Errorf("forget delivery: %w", err)
-	}
-	return 1, nil
+	return 1, t.keepID(ctx, id)
 }
 
 // Forget implements store.Store.

@@ -21,13 +21,14 @@ type scanner interface{ Scan(dest ...any) error }
 type queries struct {
 	packer *packer
 	log    [8]byte
+	fresh  *fresh
 	statements
 
 	head, deliverySeq, delivery, contribution, contributionsOf, outcome, entry, page, previous, subscription *sql.Stmt
 }
 
-func prepareQueries(ctx context.Context, on preparer, packer *packer, log [8]byte) (*queries, error) {
-	q := &queries{packer: packer, log: log}
+func prepareQueries(ctx context.Context, on preparer, packer *packer, log [8]byte, fresh *fresh) (*queries, error) {
+	q := &queries{packer: packer, log: log, fresh: fresh}
 	return q, q.prepare(ctx, on, map[**sql.Stmt]string{
 		&q.head:            "SELECT position, entry, time, delivery, contribution, checksum FROM head WHERE id = 1",
 		&q.deliverySeq:     "SELECT seq FROM delivery_ids WHERE id = ?",
@@ -175,10 +176,15 @@ var errGone = fmt.Errorf("%w: it was removed", store.ErrNotFound)
 
 // readDelivery returns the row of a delivery, sql.ErrNoRows when its id was never kept, or errGone.
 func (q *queries) readDelivery(ctx context.Context, id store.DeliveryID) (deliveryRow, error) {
-	var seq int64
-	if err := q.deliverySeq.QueryRowContext(ctx, id[:]).Scan(&seq); err != nil {
+	seq, err := q.seqOf(ctx, id)
+	if err != nil {
 		return deliveryRow{}, err
 	}
+	return q.readNumbered(ctx, seq, id)
+}
+
+// readNumbered returns the row of the delivery that has a number, by what its id has led to.
+func (q *queries) readNumbered(ctx context.Context, seq int64, id store.DeliveryID) (deliveryRow, error) {
 	if seq == gone {
 		return deliveryRow{}, errGone
 	}

@@ -282,8 +282,8 @@ func (s *salvage) take(ctx context.Context, r record) error {
 				s.checks[row.position] = checksum(stored)
 			}
 		}
-	case n == 19:
-		if row, err := scanOutcome(r); err == nil {
+	case n == 19, n == 20: // the last tells of an index
+		if row, err := scanOutcome(r[:19]); err == nil {
 			values := row.values()
 			return put("outcomes", append(values[len(values)-1:], values[:len(values)-1]...))
 		}

@@ -84,6 +84,7 @@ type Store struct {
 	lost   *LossError
 	marker marker
 
+	fresh   fresh
 	readers *sql.DB
 	read    *queries
 	commits *committer
@@ -230,7 +231,7 @@ func (s *Store) openReaders(ctx context.Context, file string) (err error) {
 	connections := max(4, runtime.GOMAXPROCS(0))
 	s.readers.SetMaxOpenConns(connections)
 	s.readers.SetMaxIdleConns(connections)
-	if s.read, err = prepareQueries(ctx, s.readers, s.packer, s.log); err != nil {
+	if s.read, err = prepareQueries(ctx, s.readers, s.packer, s.log, &s.fresh); err != nil {
 		return err
 	}
 	head, err := s.read.readHead(ctx)

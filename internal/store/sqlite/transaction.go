@@ -24,6 +24,11 @@ type transaction struct {
 	// trimmed and oldest are what a trim has moved.
 	trimmed map[string]horizon
 	oldest  int64
+	// fresh are the deliveries that can be found by their ids from now on, or with the number gone no longer, and calls the outcomes that
+	// can be by their call ids. gathered tells that nothing is fresh any more.
+	fresh    map[store.DeliveryID]int64
+	calls    []freshCall
+	gathered bool
 	// after is done when the transaction is committed. Its error is the request's.
 	after func(context.Context) error
 }
@@ -62,6 +67,11 @@ func (t *transaction) exec(ctx context.Context, statement *sql.Stmt, args ...any
 func (t *transaction) writeHead(ctx context.Context) error {
 	if !t.wrote {
 		return nil
+	}
+	if max(len(t.fresh), len(t.calls))+t.store.fresh.size() >= t.store.fresh.limit {
+		if err := t.gather(ctx); err != nil {
+			return err
+		}
 	}
 	for source, bytes := range t.usage {
 		if err := t.exec(ctx, t.addUsage, source, bytes); err != nil {
@@ -269,20 +279,18 @@ func (t *transaction) write(ctx context.Context, d deliveryRow, said *saying, ch
 	t.deliveries++
 	rows := telling(said.rows, changes)
 	if slices.ContainsFunc(changes, func(c change) bool { return c.gone }) {
-		if err := t.exec(ctx, t.insertDeliveryID, d.id[:], gone); err != nil {
-			return store.Receipt{}, fmt.Errorf("write delivery id: %w", err)
+		if err := t.keepID(ctx, d.id); err != nil {
+			return store.Receipt{}, err
 		}
 		outcomes, err := t.contribute(ctx, rows, changes)
 		return store.Receipt{Delivery: d.id, Gone: true, Outcomes: outcomes}, err
 	}
 	t.head.delivery++
 	d.seq, d.firstContribution, d.contributions = t.head.delivery, t.head.contribution+1, int64(len(rows))
-	if err := t.exec(ctx, t.insertDeliveryID, d.id[:], d.seq); err != nil {
-		return store.Receipt{}, fmt.Errorf("write delivery id: %w", err)
-	}
 	if err := t.exec(ctx, t.insertDelivery, d.values()...); err != nil {
 		return store.Receipt{}, fmt.Errorf("write delivery: %w", err)
 	}
+	t.remember(d.id, d.seq)
 	t.use(d.delivery.Source, d.size())
 	outcomes, err := t.contribute(ctx, rows, changes)
 	if err != nil {
@@ -352,6 +360,9 @@ func (t *transaction) putOutcome(ctx context.Context, known bool, was, is *outco
 	}
 	if err := t.replaceAddresses(ctx, was, is); err != nil {
 		return err
+	}
+	if is.providerCallID != "" && is.providerCallID != was.providerCallID {
+		t.calls = append(t.calls, freshCall{is.providerCallID, is.id})
 	}
 	statement := t.insertOutcome
 	if known {
