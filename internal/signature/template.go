@@ -22,6 +22,7 @@ type piece struct {
 	kind  string   // of a placeholder; empty for a text that stands for itself
 	text  string   // that text, or what follows the placeholder's colon
 	names []string // the alternatives in it
+	paths *fields  // the same, of a field
 }
 
 // Placeholders of templates.
@@ -59,6 +60,7 @@ func parseTemplate(source string) (template, error) {
 			if slices.Contains(p.names, "") {
 				return nil, fmt.Errorf("signed %q: {%s:} needs a name", source, kind)
 			}
+			p.paths = parseFields(p.names)
 		case pieceBody, pieceCompact, pieceTimestamp, pieceMethod, pieceURL, pieceLF:
 			if has {
 				return nil, fmt.Errorf("signed %q: {%s} takes no name", source, kind)
@@ -107,11 +109,11 @@ func (t template) fill(r *Request, base, timestamp string) (text, Cause) {
 			}
 			value = []byte(header)
 		case pieceField:
-			field, ok := readField(r.Body, p.names)
+			field, ok := readField(r.Body, p.paths)
 			if !ok {
 				return nil, CauseFieldMissing
 			}
-			value = []byte(field)
+			value = field
 		}
 		filled = append(filled, value)
 	}
