@@ -2,12 +2,14 @@ package address_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
 	"github.com/callnorm/callnorm/internal/address"
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"pgregory.net/rapid"
 )
 
@@ -136,6 +138,61 @@ func TestOf(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestOfLooksEverywhere puts an address of its own into each field of the contract that may hold one, and expects all of them.
+func TestOfLooksEverywhere(t *testing.T) {
+	t.Parallel()
+	call := &callnormv1.CallOutcome{}
+	want := make(map[string]string) // address to path
+	fill(call.ProtoReflect(), "", want)
+	if len(want) < 27 {
+		t.Fatalf("only %d fields may hold an address: %v", len(want), want)
+	}
+	for _, found := range address.Of(call) {
+		delete(want, found)
+	}
+	for _, path := range want {
+		t.Errorf("%s is not looked at", path)
+	}
+}
+
+// fill puts an address into all that may hold one in a message and below it, but for the transcript: texts alone.
+func fill(m protoreflect.Message, path string, into map[string]string) {
+	next := func() string {
+		email := fmt.Sprintf("p%d@example.com", len(into))
+		into[email] = path
+		return email
+	}
+	switch e := m.Interface().(type) {
+	case *callnormv1.Transcript:
+		return
+	case *callnormv1.PhoneNumber:
+		e.AsReceived = next()
+	case *callnormv1.Value:
+		e.Kind = &callnormv1.Value_JsonValue{JsonValue: `"` + next() + `"`}
+		return
+	case *callnormv1.UnmappedField:
+		e.ValueJson = `"` + next() + `"`
+	case *callnormv1.Endpoint:
+		e.SipUri = "sip:" + next()
+	case *callnormv1.Contact:
+		e.Emails = []string{next()}
+	case *callnormv1.Participant:
+		e.Email = next()
+	case *callnormv1.Meeting:
+		e.Email = next()
+	}
+	fields := m.Descriptor().Fields()
+	for i := range fields.Len() {
+		switch field := fields.Get(i); {
+		case field.Message() == nil || field.IsMap():
+		case field.IsList():
+			fill(m.Mutable(field).List().AppendMutable().Message(), path+"."+field.TextName(), into)
+		default:
+			fill(m.Mutable(field).Message(), path+"."+field.TextName(), into)
+		}
 	}
 }
 
