@@ -40,6 +40,11 @@ import (
 // itself, with that delivery as the only one in its provenance. The result is empty when no delivery is among them. It is a message
 // of its own, but shares what is in it with the contributions.
 func Fold(contributions []*callnormv1.CallOutcome) *callnormv1.CallOutcome {
+	if len(contributions) == 1 && !isDeadline(contributions[0]) {
+		result := &callnormv1.CallOutcome{}
+		share(result, contributions[0])
+		return result
+	}
 	f := listen(contributions)
 	if len(f.voices) == 0 {
 		return &callnormv1.CallOutcome{}

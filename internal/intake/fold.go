@@ -40,8 +40,9 @@ func (f folding) fold(call store.Call) (store.Revision, error) {
 	if f.redundant(call.Contributions, parts) {
 		return store.Revision{Redundant: true}, nil
 	}
-	previous := &callnormv1.CallOutcome{}
+	var previous *callnormv1.CallOutcome // nil says nothing
 	if call.Current != nil {
+		previous = &callnormv1.CallOutcome{}
 		if err := proto.Unmarshal(call.Current.Body, previous); err != nil {
 			return store.Revision{}, fmt.Errorf("kept outcome: %w", err)
 		}

@@ -40,15 +40,16 @@ func keysOf(outcome *callnormv1.CallOutcome) store.Keys {
 // CallTime returns the time by which a call is listed, when it began: the first of its times that is told, those of the connection
 // before those of the record. It is zero when none is.
 func CallTime(outcome *callnormv1.CallOutcome) time.Time {
-	times := []*timestamppb.Timestamp{
+	for _, at := range [...]*timestamppb.Timestamp{
 		outcome.GetStartTime(), outcome.GetDialTime(), outcome.GetRingTime(), outcome.GetAnswerTime(), outcome.GetCreateTime(),
 		outcome.GetQueueTime(), outcome.GetEndTime(), outcome.GetEventTime(),
+	} {
+		if at.IsValid() {
+			return at.AsTime()
+		}
 	}
 	for _, ref := range outcome.GetProvenance().GetDeliveries() {
-		times = append(times, ref.GetReceiveTime())
-	}
-	for _, at := range times {
-		if at != nil && at.CheckValid() == nil {
+		if at := ref.GetReceiveTime(); at.IsValid() {
 			return at.AsTime()
 		}
 	}

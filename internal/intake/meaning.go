@@ -46,31 +46,30 @@ func (in *Intake) understand(source Source, id store.DeliveryID, delivery store.
 		return m
 	}
 	sum := sha256.Sum256(delivery.Body)
-	ref := &callnormv1.DeliveryRef{
-		Delivery: deliveryName(id), ReceiveTime: timestamppb.New(delivery.ReceiveTime), BodySha256: hex.EncodeToString(sum[:]),
-		VerifiedBy: delivery.VerifiedBy, SignedParts: delivery.Signed, AdapterVersion: source.Adapter.Version(),
-	}
+	name, bodySum, at := deliveryName(id), hex.EncodeToString(sum[:]), timestamppb.New(delivery.ReceiveTime)
 	m.contributions = make([]store.Contribution, 0, len(result.Outcomes))
 	m.calls = make(map[place]*callnormv1.CallOutcome, len(result.Outcomes))
 	for _, outcome := range result.Outcomes {
 		m.unmapped += int(outcome.Call.GetProvenance().GetUnmappedCount())
-		m.contribute(identify(source, delivery.Key, outcome), outcome, ref)
+		m.contribute(identify(source, delivery.Key, outcome), outcome, &callnormv1.DeliveryRef{
+			Delivery: name, ReceiveTime: at, BodySha256: bodySum,
+			VerifiedBy: delivery.VerifiedBy, SignedParts: delivery.Signed, AdapterVersion: source.Adapter.Version(),
+		})
 	}
 	m.report.State = stateOf(len(m.contributions), len(m.report.GetFaults()))
 	return m
 }
 
 // contribute adds what one item says. An item that cannot be kept, because an adapter made something of it that is no valid
-// message, is a fault: the delivery is kept all the same.
+// message, is a fault: the delivery is kept all the same. The reference to the delivery becomes the item's.
 func (m *meaning) contribute(id store.OutcomeID, outcome adapters.Outcome, from *callnormv1.DeliveryRef) {
 	call := outcome.Call
 	call.Name, call.Source = outcomeName(id), m.source.Name
 	addresses := address.Of(call) // also of one that is redacted, so that it can be deleted by them
 	m.source.redact(call)
-	ref := proto.CloneOf(from)
-	ref.Item, ref.EventRaw = int32(outcome.Item), call.GetEventRaw()
-	call.Provenance.Deliveries = []*callnormv1.DeliveryRef{ref}
-	if parts := ref.GetSignedParts(); len(parts) > 0 && !signature.CoverBody(parts) {
+	from.Item, from.EventRaw = int32(outcome.Item), call.GetEventRaw()
+	call.Provenance.Deliveries = []*callnormv1.DeliveryRef{from}
+	if parts := from.GetSignedParts(); len(parts) > 0 && !signature.CoverBody(parts) {
 		call.Provenance.Warnings = append(call.Provenance.Warnings, &callnormv1.Warning{
 			Kind:    callnormv1.WarningKind_WARNING_KIND_BODY_NOT_SIGNED,
 			Message: "the signature covers only " + strings.Join(parts, " and ") + "; whoever saw it once may have sent the rest",

@@ -86,7 +86,7 @@ func (in *Intake) normalize(source Source, delivery adapters.Delivery) (adapters
 	if delivery.Event == "" {
 		delivery.Event = source.Event
 	}
-	if depth(delivery.Body) > maxDepth {
+	if tooDeep(delivery.Body) {
 		return adapters.Result{}, &adapters.Error{
 			Reason: callnormv1.FaultReason_FAULT_REASON_TOO_DEEP,
 			Detail: fmt.Sprintf("the body is nested more than %d levels deep", maxDepth),
@@ -119,6 +119,11 @@ func (in *Intake) normalize(source Source, delivery adapters.Delivery) (adapters
 	}
 	in.Observer.Normalized(adapter.Name(), time.Since(start), got.result, got.err)
 	return got.result, got.err
+}
+
+// tooDeep tells whether a body is nested too deeply. Most have too few brackets for that, which is faster to find out.
+func tooDeep(body []byte) bool {
+	return bytes.Count(body, []byte("{"))+bytes.Count(body, []byte("[")) > maxDepth && depth(body) > maxDepth
 }
 
 // depth returns how deep a body is nested if it is JSON. In other formats brackets nest nothing.
