@@ -10,6 +10,6 @@ func (r *Reader) Later() func(read func(*Reader)) {
 		return func(func(*Reader)) {}
 	}
 	return func(read func(*Reader)) {
-		_ = readText(v, path, notes, read) // it was found to be JSON before
+		readChecked(v, path, notes, read) // an error of the whole text, if there is one, tells of this value, too
 	}
 }

@@ -315,10 +315,13 @@ func (r *Reader) Embedded(read func(*Reader)) {
 	if inner == "" || inner == "null" {
 		return
 	}
-	if !holdsJSON(jsontext.Value(inner)) || readText([]byte(inner), r.path, r.Notes(), read) != nil {
+	text := jsontext.Value(inner)
+	if !holdsJSON(text) {
 		r.Notes().Unmapped(r.Path(), v)
 		r.Notes().Warn(callnormv1.WarningKind_WARNING_KIND_UNREADABLE, r.Path(), "the text holds no JSON object or list")
+		return
 	}
+	readChecked(text, r.path, r.Notes(), read)
 }
 
 func holdsJSON(text jsontext.Value) bool {

@@ -1,7 +1,7 @@
-// Package wire reads the JSON and the forms of providers, which are often not what their documentation says. A body is checked as a whole
-// first; a Reader then goes through it once, from front to back, and nothing can fail any more. Whatever an adapter asks for
-// and finds in another type, and whatever it does not ask for, is kept as unmapped with its path; so nothing that was sent can
-// vanish by oversight, and no odd field can sink a call.
+// Package wire reads the JSON and the forms of providers, which are often not what their documentation says. The syntax of a body is
+// checked as a whole first; a Reader then goes through it once, from front to back, and nothing can fail any more but that an object
+// names a member twice, which is told in the end. Whatever an adapter asks for and finds in another type, and whatever it does not
+// ask for, is kept as unmapped with its path; so nothing that was sent can vanish by oversight, and no odd field can sink a call.
 package wire
 
 import (
@@ -28,6 +28,9 @@ type Reader struct {
 	path  []segment
 	notes *Notes
 
+	named    [][]byte // the names in the objects around the value, as they stand in the text
+	doubtful bool     // an object may name a member twice
+
 	// What is used again for the next payload.
 	src   bytes.Buffer
 	dec   *jsontext.Decoder
@@ -44,6 +47,7 @@ type segment struct {
 
 // Longer names and texts, and more parts, are not kept for the next payload.
 const (
+	maxNamed  = 1024
 	maxName   = 64
 	namesBits = 9
 	maxPlain  = 64 << 10
@@ -56,7 +60,11 @@ var readers = sync.Pool{New: func() any { return &Reader{dec: new(jsontext.Decod
 // call, and Text puts U+FFFD in its place. Bodies whose bytes are no UTF-8 are refused before the decoder sees them.
 var lenient = jsontext.AllowInvalidUTF8(true)
 
-// Read reads a body that consists of one JSON value. It returns an *adapters.Error when the body is none.
+// repeating leaves it to the Reader to look for members that are named twice: it has their names in hand anyway.
+var repeating = jsontext.AllowDuplicateNames(true)
+
+// Read reads a body that consists of one JSON value. It returns an *adapters.Error when the body is none; what was read is then not
+// to be used. It is not read at all, unless nothing else is wrong with it than that an object names a member twice.
 func Read(body []byte, read func(*Reader)) error {
 	body = bytes.TrimPrefix(body, []byte("\xef\xbb\xbf"))
 	if len(bytes.TrimSpace(body)) == 0 {
@@ -68,10 +76,21 @@ func Read(body []byte, read func(*Reader)) error {
 			Detail: "the body is not valid UTF-8, which JSON requires",
 		}
 	}
-	err := readText(body, nil, nil, read)
-	if err == nil {
-		return nil
+	r, _ := readers.Get().(*Reader)
+	defer r.release()
+	if r.check(body, lenient, repeating) == nil {
+		if r.read(body, nil, nil, read); !r.doubtful {
+			return nil
+		}
 	}
+	if err := r.check(body, lenient); err != nil {
+		return faultOf(err, len(body))
+	}
+	return nil
+}
+
+// faultOf says what is wrong with a body of some size.
+func faultOf(err error, size int) *adapters.Error {
 	fault := &adapters.Error{
 		Reason: callnormv1.FaultReason_FAULT_REASON_MALFORMED,
 		Detail: "the body is not JSON",
@@ -87,7 +106,7 @@ func Read(body []byte, read func(*Reader)) error {
 		fault.Path = pointerPath(syntax.JSONPointer)
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		fault.Reason = callnormv1.FaultReason_FAULT_REASON_TRUNCATED
-		fault.Detail = "the body stops in the middle, after " + strconv.Itoa(len(body)) + " bytes"
+		fault.Detail = "the body stops in the middle, after " + strconv.Itoa(size) + " bytes"
 	case syntax != nil && syntax.Err != nil && syntax.Err.Error() == tooDeep:
 		fault.Reason = callnormv1.FaultReason_FAULT_REASON_TOO_DEEP
 		fault.Detail = "the body is nested too deeply"
@@ -100,21 +119,23 @@ func Read(body []byte, read func(*Reader)) error {
 // tooDeep is what the decoder says beyond 10,000 levels. It exports no error for that.
 const tooDeep = "exceeded max depth"
 
-// readText checks a text, and reads it if it is one JSON value.
-func readText(text []byte, path []segment, notes *Notes, read func(*Reader)) error {
+// readChecked reads a text that is known to be one JSON value whose objects name no member twice.
+func readChecked(text []byte, path []segment, notes *Notes, read func(*Reader)) {
 	r, _ := readers.Get().(*Reader)
 	defer r.release()
-	if err := r.check(text); err != nil {
-		return err
-	}
-	r.path, r.notes = append(r.path[:0], path...), notes
+	r.read(text, path, notes, read)
+}
+
+// read reads a text whose syntax is known to be right.
+func (r *Reader) read(text []byte, path []segment, notes *Notes, read func(*Reader)) {
+	r.text, r.path, r.notes = text, append(r.path[:0], path...), notes
+	r.named, r.doubtful = r.named[:0], false
 	r.pos = r.space(0)
 	r.ready = true
 	read(r)
 	if r.ready {
 		r.Keep()
 	}
-	return nil
 }
 
 func (r *Reader) release() {
@@ -130,13 +151,17 @@ func (r *Reader) release() {
 		r.parts = nil
 	}
 	clear(r.parts)
+	if cap(r.named) > maxNamed {
+		r.named = nil
+	}
+	clear(r.named[:cap(r.named)])
 	readers.Put(r)
 }
 
-// check finds out whether a text is one JSON value whose objects name no member twice.
-func (r *Reader) check(text []byte) error {
+// check finds out whether a text is one JSON value by the rules.
+func (r *Reader) check(text []byte, rules ...jsontext.Options) error {
 	r.src = *bytes.NewBuffer(text)
-	r.dec.Reset(&r.src, lenient)
+	r.dec.Reset(&r.src, rules...)
 	if _, err := r.dec.ReadValue(); err != nil {
 		return err
 	}
@@ -208,19 +233,17 @@ func (r *Reader) Members() iter.Seq[string] {
 			return
 		}
 		r.path = append(r.path, segment{index: -1})
-		last := len(r.path) - 1
+		last, first := len(r.path)-1, len(r.named)
 		for more := true; r.next('}'); {
-			end := r.end(r.pos)
-			name := r.name(r.text[r.pos:end])
+			name := r.name(r.member(first))
 			r.path[last].name = name
-			r.pos = r.space(r.space(end) + len(":"))
 			r.ready = true
 			more = more && yield(name)
 			if r.ready {
 				r.Keep()
 			}
 		}
-		r.path = r.path[:last]
+		r.path, r.named = r.path[:last], r.named[:first]
 	}
 }
 
@@ -269,6 +292,33 @@ func (r *Reader) next(closing byte) bool {
 	return true
 }
 
+// member goes from the name of a member to its value. The object's names begin at first in the list of names.
+func (r *Reader) member(first int) (quoted []byte) {
+	end := endOfText(r.text, r.pos)
+	quoted = r.text[r.pos:end]
+	r.pos = r.space(r.space(end) + len(":"))
+	r.once(first, quoted)
+	return quoted
+}
+
+// once has a name among those of its object. Names that are alike by the look of it, that can be written in several ways, or that
+// are too many to compare, are in doubt, which the decoder settles.
+func (r *Reader) once(first int, quoted []byte) {
+	const many = 64
+	if r.doubtful {
+		return
+	}
+	for _, before := range r.named[first:] {
+		if string(before) == string(quoted) {
+			r.doubtful = true
+		}
+	}
+	if len(r.named)-first >= many || bytes.IndexByte(quoted, '\\') >= 0 {
+		r.doubtful = true
+	}
+	r.named = append(r.named, quoted)
+}
+
 // Skip passes over configuration that is left out on purpose.
 func (r *Reader) Skip() { r.value() }
 
@@ -296,7 +346,7 @@ func (r *Reader) value() jsontext.Value {
 		return nil
 	}
 	start := r.pos
-	r.pos = r.end(start)
+	r.pass()
 	r.ready = false
 	return r.text[start:r.pos:r.pos]
 }
@@ -309,29 +359,28 @@ func (r *Reader) space(pos int) int {
 	return pos
 }
 
-// end returns the end of the value that begins at pos.
-func (r *Reader) end(pos int) int {
-	switch r.text[pos] {
+// pass goes behind a value.
+func (r *Reader) pass() {
+	switch r.text[r.pos] {
 	case '"':
-		return endOfText(r.text, pos)
-	case '{', '[':
-		for depth := 0; ; pos++ {
-			switch r.text[pos] {
-			case '{', '[':
-				depth++
-			case '}', ']':
-				if depth--; depth == 0 {
-					return pos + 1
-				}
-			case '"':
-				pos = endOfText(r.text, pos) - 1
-			}
+		r.pos = endOfText(r.text, r.pos)
+	case '{':
+		r.pos++
+		first := len(r.named)
+		for r.next('}') {
+			r.member(first)
+			r.pass()
+		}
+		r.named = r.named[:first]
+	case '[':
+		r.pos++
+		for r.next(']') {
+			r.pass()
 		}
 	default:
-		for pos < len(r.text) && r.text[pos] > ' ' && r.text[pos] != ',' && r.text[pos] != ']' && r.text[pos] != '}' {
-			pos++
+		for r.pos < len(r.text) && r.text[r.pos] > ' ' && r.text[r.pos] != ',' && r.text[r.pos] != ']' && r.text[r.pos] != '}' {
+			r.pos++
 		}
-		return pos
 	}
 }
 

@@ -1,15 +1,18 @@
 package wire_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/callnorm/callnorm/adapters"
 	"github.com/callnorm/callnorm/adapters/internal/wire"
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/encoding/protojson"
 )
@@ -33,25 +36,70 @@ func TestReadRefuses(t *testing.T) {
 		"a member twice":                    {`{"a":{"b":1,"b":2}}`, callnormv1.FaultReason_FAULT_REASON_DUPLICATE_MEMBER, "a.b"},
 		"a member twice, escaped once":      {`{"a":1,"\u0061":2}`, callnormv1.FaultReason_FAULT_REASON_DUPLICATE_MEMBER, "a"},
 		"a member twice in a list's object": {`{"l":[0,{"x y":1,"x y":2}]}`, callnormv1.FaultReason_FAULT_REASON_DUPLICATE_MEMBER, `l[1]["x y"]`},
-		"bytes that are no UTF-8":           {"{\"a\":\"\xff\"}", callnormv1.FaultReason_FAULT_REASON_INVALID_UTF8, ""},
-		"a surrogate written as UTF-8":      {"\"\xed\xa0\xbd\"", callnormv1.FaultReason_FAULT_REASON_INVALID_UTF8, ""},
-		"a body that stops in an object":    {`{"a":{"b":1`, callnormv1.FaultReason_FAULT_REASON_TRUNCATED, ""},
-		"a body that stops in a text":       {`{"a":"b`, callnormv1.FaultReason_FAULT_REASON_TRUNCATED, ""},
-		"a body that stops in an escape":    {`{"a":"b\`, callnormv1.FaultReason_FAULT_REASON_TRUNCATED, ""},
-		"a hundred thousand levels":         {nested(100_000), callnormv1.FaultReason_FAULT_REASON_TOO_DEEP, ""},
-		"a hundred thousand open brackets":  {strings.Repeat("[", 100_000), callnormv1.FaultReason_FAULT_REASON_TOO_DEEP, ""},
+		"a member twice in an empty text":   {`{"":1,"":2}`, callnormv1.FaultReason_FAULT_REASON_DUPLICATE_MEMBER, `[""]`},
+		"a member twice, far apart":         {`{"a":1,` + numbered(200) + `,"a":2}`, callnormv1.FaultReason_FAULT_REASON_DUPLICATE_MEMBER, "a"},
+		"a member twice, then a body that stops": {
+			`{"a":1,"a":2,"b":`, callnormv1.FaultReason_FAULT_REASON_DUPLICATE_MEMBER, "a",
+		},
+		"a body that stops before a member comes twice": {`{"a":1,"b":[1,}],"a":2}`, callnormv1.FaultReason_FAULT_REASON_MALFORMED, ""},
+		"bytes that are no UTF-8":                       {"{\"a\":\"\xff\"}", callnormv1.FaultReason_FAULT_REASON_INVALID_UTF8, ""},
+		"a surrogate written as UTF-8":                  {"\"\xed\xa0\xbd\"", callnormv1.FaultReason_FAULT_REASON_INVALID_UTF8, ""},
+		"a body that stops in an object":                {`{"a":{"b":1`, callnormv1.FaultReason_FAULT_REASON_TRUNCATED, ""},
+		"a body that stops in a text":                   {`{"a":"b`, callnormv1.FaultReason_FAULT_REASON_TRUNCATED, ""},
+		"a body that stops in an escape":                {`{"a":"b\`, callnormv1.FaultReason_FAULT_REASON_TRUNCATED, ""},
+		"a hundred thousand levels":                     {nested(100_000), callnormv1.FaultReason_FAULT_REASON_TOO_DEEP, ""},
+		"a hundred thousand open brackets":              {strings.Repeat("[", 100_000), callnormv1.FaultReason_FAULT_REASON_TOO_DEEP, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := wire.Read([]byte(test.body), func(*wire.Reader) { t.Error("the body is read although it is none") })
-			fault := (*adapters.Error)(nil)
-			if !errors.As(err, &fault) {
-				t.Fatalf("got %v, want an *adapters.Error", err)
-			}
-			if fault.Reason != test.reason || fault.Path != test.path || fault.Detail == "" {
-				t.Errorf("got %v", fault)
+			for way, read := range map[string]func(*wire.Reader){
+				"kept":      func(*wire.Reader) {},
+				"skipped":   (*wire.Reader).Skip,
+				"walked":    walk,
+				"put aside": func(r *wire.Reader) { r.Later() },
+				"left": func(r *wire.Reader) {
+					for range r.Members() {
+						return
+					}
+				},
+			} {
+				err := wire.Read([]byte(test.body), func(r *wire.Reader) {
+					if test.reason != callnormv1.FaultReason_FAULT_REASON_DUPLICATE_MEMBER {
+						t.Error("the body is read although it is none")
+					}
+					read(r)
+				})
+				fault := (*adapters.Error)(nil)
+				if !errors.As(err, &fault) {
+					t.Fatalf("%s: got %v, want an *adapters.Error", way, err)
+				}
+				if fault.Reason != test.reason || fault.Path != test.path || fault.Detail == "" {
+					t.Errorf("%s: got %v", way, fault)
+				}
 			}
 		})
 	}
+}
+
+// walk reads all members and elements.
+func walk(r *wire.Reader) {
+	if r.Kind() == '[' {
+		for range r.Elements() {
+			walk(r)
+		}
+		return
+	}
+	for range r.Members() {
+		walk(r)
+	}
+}
+
+// numbered returns as many members, each of another name.
+func numbered(members int) string {
+	list := make([]string, members)
+	for i := range list {
+		list[i] = fmt.Sprintf(`"m%d":{}`, i)
+	}
+	return strings.Join(list, ",")
 }
 
 func nested(levels int) string {
@@ -69,6 +117,9 @@ func TestReadAccepts(t *testing.T) {
 		"a number beyond 64 bits":       {`9223372036854775809`, `9223372036854775809`},
 		"half a surrogate pair":         {`["\ud83d"]`, `["\ud83d"]`},
 		"an empty name":                 {`{"":1}`, `{"":1}`},
+		"one name in several objects":   {`{"a":{"a":1,"b":{"a":2}},"b":[{"a":3},{"a":4}]}`, `{"a":{"a":1,"b":{"a":2}},"b":[{"a":3},{"a":4}]}`},
+		"an escaped name":               {`{"\u0061":1,"b":2}`, `{"\u0061":1,"b":2}`},
+		"many names":                    {"{" + numbered(200) + "}", "{" + numbered(200) + "}"},
 		"empty objects and empty lists": {`[{},[],{ },[ ]]`, `[{},[],{},[]]`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -353,4 +404,22 @@ func explore(r *wire.Reader, turn int) {
 			r.Embedded(func(r *wire.Reader) { explore(r, turn+1) })
 		}
 	}
+}
+
+// FuzzReadFindsRepeatedMembers compares what the reader finds in passing with what the decoder finds.
+func FuzzReadFindsRepeatedMembers(f *testing.F) {
+	for _, body := range []string{`{"a":1,"a":2}`, `{"a":{"b":1},"b":[{"a":1,"\u0061":1}]}`, `[{},{"":1,"":2}]`, "{" + numbered(70) + `,"m3":1}`} {
+		f.Add([]byte(body), false)
+		f.Add([]byte(body), true)
+	}
+	f.Fuzz(func(t *testing.T, body []byte, walked bool) {
+		read := (*wire.Reader).Skip
+		if walked {
+			read = walk
+		}
+		valid := utf8.Valid(body) && jsontext.Value(body).IsValid(jsontext.AllowInvalidUTF8(true))
+		if err := wire.Read(body, read); (err == nil) != valid && !bytes.HasPrefix(body, []byte("\xef\xbb\xbf")) {
+			t.Errorf("got %v, and the decoder takes it: %t", err, valid)
+		}
+	})
 }
