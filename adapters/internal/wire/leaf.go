@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"math"
 	"strconv"
 	"strings"
@@ -111,17 +112,21 @@ func (r *Reader) Duration(unit time.Duration) *durationpb.Duration {
 // an offset is UTC where naiveUTC says so, and otherwise not understood.
 func (r *Reader) Time(naiveUTC bool) *timestamppb.Timestamp {
 	v := r.value()
-	literal := ""
+	var t time.Time
+	ok := false
 	switch kindOf(v) {
-	case '"':
-		literal = strings.TrimSpace(r.unquote(v))
-	case '0':
-		literal = string(v)
-	}
-	if literal == "" && (kindOf(v) == '"' || kindOf(v) == 'n' || v == nil) {
+	case 0, 'n':
 		return nil
+	case '0':
+		t, ok = parseEpoch(string(v))
+	case '"':
+		literal := bytes.TrimSpace(r.plainText(v))
+		if len(literal) == 0 {
+			return nil
+		}
+		t, ok = parseTime(string(literal), naiveUTC)
 	}
-	if t, ok := parseTime(literal, naiveUTC); ok {
+	if ok {
 		return timestamppb.New(t)
 	}
 	r.Notes().Unmapped(r.Path(), v)
@@ -138,7 +143,7 @@ func parseTime(literal string, naiveUTC bool) (time.Time, bool) {
 	}
 	const seconds, date, year = len("2006-01-02T15:04:05"), len("2006-01-02"), len("2006")
 	if len(literal) > year && literal[year] != '-' {
-		return parseMail(literal, naiveUTC)
+		return parseMail(strings.Clone(literal), naiveUTC) // so that the others need no text of their own, short as they are
 	}
 	// What remains is brought into the form of RFC 3339, which needs a T and a zone with a colon; fractions may follow the
 	// seconds.
@@ -150,11 +155,15 @@ func parseTime(literal string, naiveUTC bool) (time.Time, bool) {
 	}
 	switch zone := strings.TrimLeft(literal[seconds:], ".,0123456789"); {
 	case zone == "" && naiveUTC:
-		literal += "Z"
+		return parseRFC3339(literal + "Z")
 	case len(zone) == len("+0000") && zone != "Z" && !strings.Contains(zone, ":"):
 		minutes := len(literal) - len("00")
 		literal = literal[:minutes] + ":" + literal[minutes:]
 	}
+	return parseRFC3339(literal)
+}
+
+func parseRFC3339(literal string) (time.Time, bool) {
 	t, err := time.Parse(time.RFC3339, literal)
 	if err != nil {
 		return time.Time{}, false
@@ -296,11 +305,17 @@ func (r *Reader) JSON() string {
 	if v == nil || kindOf(v) == 'n' {
 		return ""
 	}
-	text := compact(v)
-	if text == "{}" || text == "[]" || text == `""` {
+	if isEmpty(v) { // as most are that are
 		return ""
 	}
-	return text
+	if text := compact(v); !isEmpty([]byte(text)) {
+		return text
+	}
+	return ""
+}
+
+func isEmpty(value []byte) bool {
+	return string(value) == "{}" || string(value) == "[]" || string(value) == `""`
 }
 
 // Embedded reads a value that may be written as JSON text within a text: read is called with a reader that stands before the

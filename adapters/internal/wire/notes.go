@@ -11,7 +11,9 @@ import (
 // Notes collects what a reader of an outcome should know beside its facts. They become its provenance.
 type Notes struct {
 	provenance callnormv1.Provenance
-	bytes      int
+	unmapped   Room[callnormv1.UnmappedField]
+	warnings   Room[callnormv1.Warning]
+	bytes      int // of the unmapped fields
 	truncated  bool
 }
 
@@ -38,7 +40,9 @@ func (n *Notes) Unmapped(path string, value jsontext.Value) {
 		return
 	}
 	n.bytes += size
-	p.Unmapped = append(p.GetUnmapped(), &callnormv1.UnmappedField{Path: path, ValueJson: compact(value)})
+	field := n.unmapped.New()
+	field.Path, field.ValueJson = path, compact(value)
+	p.Unmapped = append(roomy(p.GetUnmapped()), field)
 }
 
 // UnmappedText keeps a text that was read and then found to have no place in the outcome.
@@ -56,7 +60,9 @@ func (n *Notes) Warn(kind callnormv1.WarningKind, path, message string) {
 }
 
 func (n *Notes) warn(kind callnormv1.WarningKind, path, message string) {
-	n.provenance.Warnings = append(n.provenance.Warnings, &callnormv1.Warning{Kind: kind, Path: path, Message: message})
+	warning := n.warnings.New()
+	warning.Kind, warning.Path, warning.Message = kind, path, message
+	n.provenance.Warnings = append(roomy(n.provenance.GetWarnings()), warning)
 }
 
 // clip shortens the path of a field whose name, which the sender chose, is too long.

@@ -8,8 +8,10 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"hash/maphash"
 	"io"
 	"iter"
+	"slices"
 	"strconv"
 	"sync"
 	"unicode/utf8"
@@ -28,16 +30,16 @@ type Reader struct {
 	path  []segment
 	notes *Notes
 
-	named    [][]byte // the names in the objects around the value, as they stand in the text
+	named    []uint64 // the sums of the names in the objects around the value
 	doubtful bool     // an object may name a member twice
 
 	// What is used again for the next payload.
 	src   bytes.Buffer
 	dec   *jsontext.Decoder
-	names [1 << namesBits]string // of members, paths, and other words that repeat
-	plain []byte                 // what unquote works in
-	form  []byte                 // a form as JSON
-	parts []pair                 // of a form
+	names [1 << namesBits][2]string // of members, paths, and other words that repeat
+	plain []byte                    // what unquote works in
+	form  []byte                    // a form as JSON
+	parts []pair                    // of a form
 }
 
 type segment struct {
@@ -154,7 +156,6 @@ func (r *Reader) release() {
 	if cap(r.named) > maxNamed {
 		r.named = nil
 	}
-	clear(r.named[:cap(r.named)])
 	readers.Put(r)
 }
 
@@ -301,23 +302,19 @@ func (r *Reader) member(first int) (quoted []byte) {
 	return quoted
 }
 
-// once has a name among those of its object. Names that are alike by the look of it, that can be written in several ways, or that
-// are too many to compare, are in doubt, which the decoder settles.
+// once has a name among those of its object. Names of one sum, names that can be written in several ways, and names that are too many
+// to compare are in doubt, which the decoder settles.
 func (r *Reader) once(first int, quoted []byte) {
 	const many = 64
 	if r.doubtful {
 		return
 	}
-	for _, before := range r.named[first:] {
-		if string(before) == string(quoted) {
-			r.doubtful = true
-		}
-	}
-	if len(r.named)-first >= many || bytes.IndexByte(quoted, '\\') >= 0 {
-		r.doubtful = true
-	}
-	r.named = append(r.named, quoted)
+	sum := maphash.Bytes(seed, quoted)
+	r.doubtful = len(r.named)-first >= many || bytes.IndexByte(quoted, '\\') >= 0 || slices.Contains(r.named[first:], sum)
+	r.named = append(r.named, sum)
 }
+
+var seed = maphash.MakeSeed()
 
 // Skip passes over configuration that is left out on purpose.
 func (r *Reader) Skip() { r.value() }
@@ -425,24 +422,32 @@ func (r *Reader) intern(text []byte) string {
 	if n >= 8 {
 		hash += binary.LittleEndian.Uint64(text) ^ binary.LittleEndian.Uint64(text[n-8:])>>3
 	}
+	// Two have room in one place, so that no two words that come by turns take it from each other.
 	known := &r.names[hash*0x9E3779B97F4A7C15>>(64-namesBits)]
-	if *known != string(text) {
-		*known = string(text)
+	switch string(text) {
+	case known[0]:
+		return known[0]
+	case known[1]:
+		return known[1]
 	}
-	return *known
+	known[0], known[1] = string(text), known[0]
+	return known[0]
 }
 
 // unquote returns the text that a JSON string stands for.
-func (r *Reader) unquote(quoted []byte) string {
+func (r *Reader) unquote(quoted []byte) string { return string(r.plainText(quoted)) }
+
+// plainText is unquote for what is only looked at: the text stands in the body, or until the next call in a buffer.
+func (r *Reader) plainText(quoted []byte) []byte {
 	if raw := quoted[1 : len(quoted)-1]; bytes.IndexByte(raw, '\\') < 0 {
-		return string(raw)
+		return raw
 	}
 	var err error
 	if r.plain, err = jsontext.AppendUnquote(r.plain[:0], quoted); err != nil {
 		// It was checked, so nothing but half a surrogate pair can be wrong with it.
 		r.Notes().Warn(callnormv1.WarningKind_WARNING_KIND_UNREADABLE, r.Path(), "half a character was replaced by U+FFFD")
 	}
-	return string(r.plain)
+	return r.plain
 }
 
 func pathText(path []segment) string { return string(appendPath(nil, path)) }

@@ -59,6 +59,9 @@ func Plain(word string) string {
 }
 
 func appendPlain(text []byte, word string) []byte {
+	if isPlain(word) { // as most are
+		return append(text, word...)
+	}
 	gap := false
 	for _, c := range word {
 		if c == ' ' || c == '-' || c == '_' {
