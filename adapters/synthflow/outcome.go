@@ -2,7 +2,6 @@ package synthflow
 
 import (
 	"cmp"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -26,6 +25,7 @@ func (p *report) outcome(event string) *callnormv1.CallOutcome {
 		DivertedFrom:  c.diversion,
 		Variables:     append(p.variables, c.variables...),
 		Metadata:      p.metadata,
+		PresentParts:  make([]callnormv1.Part, 0, 3),
 	}
 	if event != "" {
 		notes.Warn(callnormv1.WarningKind_WARNING_KIND_UNKNOWN_WORD, "event", "the post-call webhook has no event by its documentation")
@@ -65,13 +65,14 @@ func (p *report) usable(o *callnormv1.CallOutcome, prefix, name, text string) st
 	if text = wire.NotBlank(text); text == "" {
 		return ""
 	}
-	path := prefix + name
 	switch {
 	case redacted(text):
-		redact(o, path)
+		redact(o, prefix+name)
 		return ""
+	case wire.Placeholder(text):
+		return p.notes.Usable(prefix+name, text)
 	default:
-		return p.notes.Usable(path, text)
+		return text
 	}
 }
 
@@ -86,20 +87,49 @@ func redact(o *callnormv1.CallOutcome, path string) {
 // redacted tells whether a text is what is left of a value that the provider removed before sending (its `redact_pii`): four
 // crosses or more, since fewer may be a name, or the word in brackets.
 func redacted(text string) bool {
-	const shortest = 4
+	const shortest, shortestWord = len("XXXX"), len("[redacted]")
 	text = strings.TrimSpace(text)
 	return len(text) >= shortest && strings.Trim(text, "Xx*#") == "" ||
-		strings.ContainsAny(text, "[<{(") && redactedWord.MatchString(text)
+		len(text) >= shortestWord && hasRedactedWord(text)
 }
 
-// maskedDigits finds what redaction leaves of a number, in whole or in part.
-var maskedDigits = regexp.MustCompile(`(?i)[x*#]{3}|redacted`)
+// hasRedactedWord finds the word within one pair of brackets, among others or alone.
+func hasRedactedWord(text string) bool {
+	const opening, closing = "[<{(", "]>})"
+	for {
+		at := strings.IndexAny(text, opening)
+		if at < 0 {
+			return false
+		}
+		text = text[at+1:]
+		end := strings.IndexAny(text, opening+closing)
+		if end >= 0 && strings.IndexByte(closing, text[end]) >= 0 && namesRedaction(text[:end]) {
+			return true
+		}
+	}
+}
 
-var redactedWord = regexp.MustCompile(`(?i)[\[<{(][^\[\]<>{}()]*redacted[^\[\]<>{}()]*[\]>})]`)
+// masked finds what redaction leaves of a number, in whole or in part.
+func masked(number string) bool {
+	crosses := 0
+	for i := range len(number) {
+		if strings.IndexByte("Xx*#", number[i]) < 0 {
+			crosses = 0
+			continue
+		}
+		if crosses++; crosses == len("XXX") {
+			return true
+		}
+	}
+	return namesRedaction(number)
+}
+
+func namesRedaction(text string) bool { return strings.Contains(strings.ToLower(text), "redacted") }
 
 // differs keeps a text that tells the same fact as another one which counts, if the two are not the same.
-func (p *report) differs(path, text, counts string) {
+func (p *report) differs(prefix, name, text, counts string) {
 	if text != "" && !repeats(text, counts) {
+		path := prefix + name
 		p.notes.Warn(callnormv1.WarningKind_WARNING_KIND_CONTRADICTION, path, "differs from another field that tells the same, which counts")
 		p.notes.UnmappedText(path, text)
 	}
@@ -240,11 +270,11 @@ func (p *report) statusWord() (string, string) {
 	c := &p.call
 	switch {
 	case c.status != "":
-		p.differs(p.callPrefix+"call_status", c.recordStatus, c.status)
-		p.differs(p.prefix+"status", p.status, c.status)
+		p.differs(p.callPrefix, "call_status", c.recordStatus, c.status)
+		p.differs(p.prefix, "status", p.status, c.status)
 		return c.status, p.callPrefix + "status"
 	case c.recordStatus != "":
-		p.differs(p.prefix+"status", p.status, c.recordStatus)
+		p.differs(p.prefix, "status", p.status, c.recordStatus)
 		return c.recordStatus, p.callPrefix + "call_status"
 	default:
 		return p.status, p.prefix + "status"
@@ -280,7 +310,7 @@ func (p *report) reason(status string) (ending, string) {
 		if reason.word == "" {
 			return ending{endMeaning: end, word: text, path: path, mapping: callnormv1.Mapping_MAPPING_HEURISTIC}, ""
 		}
-		p.differs(path, text, reason.word)
+		p.differs(path, "", text, reason.word)
 		text = ""
 	case isStatus && repeats(text, status):
 		p.notes.Warn(callnormv1.WarningKind_WARNING_KIND_MISPLACED, path, "the status stands in the place of an error")
@@ -298,10 +328,13 @@ func repeats(word, other string) bool { return words.Plain(word) == words.Plain(
 // setDirection reads the direction, which only records of the API tell; no hint in the webhook is reliable. One of their two
 // fields may say "Test" instead.
 func (p *report) setDirection(o *callnormv1.CallOutcome) {
-	word, path := p.call.typeOfCall, p.callPrefix+"type_of_call"
-	other, otherPath := p.call.campaignType, p.callPrefix+"campaign_type"
+	word, name := p.call.typeOfCall, "type_of_call"
+	other, otherName := p.call.campaignType, "campaign_type"
 	if word == "" || isTest(word) && other != "" {
-		word, path, other, otherPath = other, otherPath, word, path
+		word, name, other, otherName = other, otherName, word, name
+	}
+	if word == "" {
+		return
 	}
 	if isTest(word) || isTest(other) {
 		yes := true
@@ -309,10 +342,10 @@ func (p *report) setDirection(o *callnormv1.CallOutcome) {
 	}
 	o.DirectionRaw = word
 	if !isTest(word) {
-		o.Direction, o.DirectionMapping = typesOfCall.Find(p.notes, path, word)
+		o.Direction, o.DirectionMapping = typesOfCall.Find(p.notes, p.callPrefix+name, word)
 	}
 	if !isTest(other) {
-		p.differs(otherPath, other, word)
+		p.differs(p.callPrefix, otherName, other, word)
 	}
 }
 
@@ -336,7 +369,7 @@ func (p *report) setContact(o *callnormv1.CallOutcome) {
 	contact.DisplayName = p.usable(o, p.prefix, "lead.name", contact.GetDisplayName())
 	contact.Emails = slices.DeleteFunc(contact.GetEmails(), func(email string) bool { return p.usable(o, p.prefix, "lead.email", email) == "" })
 	for _, number := range contact.GetPhones() {
-		if maskedDigits.MatchString(number.GetAsReceived()) {
+		if masked(number.GetAsReceived()) {
 			redact(o, p.prefix+"lead.phone_number")
 		}
 	}
@@ -365,7 +398,7 @@ func (p *report) setParties(o *callnormv1.CallOutcome) {
 		if id := p.usable(o, a.path, ".workspace_id", before); agent.GetWorkspaceId() == "" {
 			agent.WorkspaceId = id
 		} else {
-			p.differs(a.path+".workspace_id", id, agent.GetWorkspaceId())
+			p.differs(a.path, ".workspace_id", id, agent.GetWorkspaceId())
 		}
 	}
 	if agent.GetId() != "" || agent.GetWorkspaceId() != "" || len(agent.GetOtherAgents()) > 0 {
@@ -382,17 +415,22 @@ func (p *report) setRecording(o *callnormv1.CallOutcome) {
 }
 
 func (p *report) setActions(o *callnormv1.CallOutcome) {
+	if len(p.actions) == 0 {
+		return
+	}
+	tools, fields := wire.RoomFor[callnormv1.ToolCall](len(p.actions)), wire.RoomFor[callnormv1.ExtractedField](len(p.actions))
+	o.ToolCalls = make([]*callnormv1.ToolCall, 0, len(p.actions))
+	o.ExtractedFields = make([]*callnormv1.ExtractedField, 0, len(p.actions)+len(p.collected))
 	for i := range p.actions {
 		a := &p.actions[i]
 		extractor := isExtractor(a.kind) || isExtractor(cmp.Or(a.name, a.key))
 		if !extractor && a.condition != "" {
 			p.notes.UnmappedText(a.path+".parameters_hard_coded.condition", a.condition)
 		}
-		tool := &callnormv1.ToolCall{
-			Id: p.usable(o, a.path, ".action_id", a.id), Tool: cmp.Or(a.name, a.key), KindRaw: a.kind, Description: a.description,
-			ArgumentsJson: a.arguments, ResultJson: a.result, Error: a.errorMessage,
-			StartTime: a.time, BeforeCall: a.beforeCall, Relevant: a.relevant,
-		}
+		tool := tools.New()
+		tool.Id, tool.Tool, tool.KindRaw, tool.Description = p.usable(o, a.path, ".action_id", a.id), cmp.Or(a.name, a.key), a.kind, a.description
+		tool.ArgumentsJson, tool.ResultJson, tool.Error = a.arguments, a.result, a.errorMessage
+		tool.StartTime, tool.BeforeCall, tool.Relevant = a.time, a.beforeCall, a.relevant
 		o.ToolCalls = append(o.ToolCalls, tool)
 		if a.name != "" && a.key != "" && a.key != a.name && tool.GetId() == "" {
 			tool.Id = a.key
@@ -404,7 +442,7 @@ func (p *report) setActions(o *callnormv1.CallOutcome) {
 			p.notes.Warn(callnormv1.WarningKind_WARNING_KIND_CONTRADICTION, a.path+".timestamp_datetime", "read as UTC, it differs from timestamp, which counts")
 		}
 		if extractor {
-			o.ExtractedFields = append(o.ExtractedFields, a.extracted(tool)...)
+			a.extract(o, tool, &fields)
 			continue
 		}
 		tool.StatusRaw = a.status()
@@ -420,8 +458,8 @@ func (p *report) setActions(o *callnormv1.CallOutcome) {
 // status returns the status within the result, where a failed transfer may show and nowhere else.
 func (a *action) status() string {
 	for _, value := range a.values {
-		if value.GetName() == "status" {
-			return value.GetValue().GetStringValue()
+		if value.name == "status" {
+			return value.value.GetStringValue()
 		}
 	}
 	return ""
@@ -434,34 +472,28 @@ func isExtractor(name string) bool {
 		strings.HasPrefix(name, "information_extractor")
 }
 
-// extracted returns the fields that an extractor found. They are named by the keys of the result: the configured identifier is
-// cut at its first blank.
-func (a *action) extracted(tool *callnormv1.ToolCall) []*callnormv1.ExtractedField {
-	const source = "executed_actions"
-	yes, no := true, false
+// extract adds the fields that an extractor found. They are named by the keys of the result: the configured identifier is cut at its
+// first blank.
+func (a *action) extract(o *callnormv1.CallOutcome, tool *callnormv1.ToolCall, fields *wire.Room[callnormv1.ExtractedField]) {
+	add := func(name string, value *callnormv1.Value, told bool) {
+		field := fields.New()
+		field.Name, field.Question, field.Source = name, a.condition, "executed_actions"
+		collected := !isNothing(value)
+		if collected {
+			field.Value = value
+		}
+		if collected || told {
+			field.Collected = &collected
+		}
+		o.ExtractedFields = append(o.ExtractedFields, field)
+	}
 	if len(a.values) == 0 {
 		name := strings.TrimPrefix(strings.TrimPrefix(tool.GetTool(), "extract_info_"), "info_extractor_")
-		field := &callnormv1.ExtractedField{
-			Name: name, Question: a.condition, Source: source,
-		}
-		switch {
-		case !isNothing(a.value):
-			field.Value, field.Collected = a.value, &yes
-		case a.answered && !a.broken:
-			field.Collected = &no
-		}
-		return []*callnormv1.ExtractedField{field}
+		add(name, a.value, a.answered && !a.broken)
 	}
-	fields := make([]*callnormv1.ExtractedField, len(a.values))
-	for i, value := range a.values {
-		fields[i] = &callnormv1.ExtractedField{
-			Name: value.GetName(), Question: a.condition, Collected: &no, Source: source,
-		}
-		if !isNothing(value.GetValue()) {
-			fields[i].Value, fields[i].Collected = value.GetValue(), &yes
-		}
+	for _, value := range a.values {
+		add(value.name, value.value, true)
 	}
-	return fields
 }
 
 // isNothing tells the forms in which an extractor says that it found nothing.
@@ -486,8 +518,14 @@ func (p *report) setAnalysis(o *callnormv1.CallOutcome) {
 		return
 	}
 	analysis := &callnormv1.Analysis{Feedback: a.all}
-	o.Evaluations = make([]*callnormv1.Evaluation, 0, len(a.judgements))
-	evaluations := make([]callnormv1.Evaluation, len(a.judgements))
+	criteria := 0
+	for i, j := range a.judgements {
+		if i == 0 || j.criterion != a.judgements[i-1].criterion {
+			criteria++
+		}
+	}
+	evaluations := wire.RoomFor[callnormv1.Evaluation](criteria)
+	o.Evaluations = make([]*callnormv1.Evaluation, 0, criteria)
 	for i, j := range a.judgements {
 		switch {
 		case j.criterion == "call_summary" && j.remark != "":
@@ -497,7 +535,7 @@ func (p *report) setAnalysis(o *callnormv1.CallOutcome) {
 			o.Evaluations[len(o.GetEvaluations())-1].Rationale = j.remark
 			continue
 		}
-		e := &evaluations[i]
+		e := evaluations.New()
 		e.Criterion, e.ResultRaw, e.Value, e.Rationale = j.criterion, j.word, j.value, j.remark
 		e.Result, e.ResultMapping = judged(verdicts, p, j)
 		o.Evaluations = append(o.Evaluations, e)
@@ -517,7 +555,11 @@ func (p *report) setAnalysis(o *callnormv1.CallOutcome) {
 
 // judged returns what the judge's word means. The words are documented; which one stands there, a language model chose.
 func judged[M any](table words.Table[M], p *report, j judgement) (M, callnormv1.Mapping) {
-	if meaning, _, ok := table.Known(j.word); ok {
+	meaning, _, ok := table.Known(j.word)
+	switch {
+	case j.word == "":
+		return meaning, callnormv1.Mapping_MAPPING_UNSPECIFIED
+	case ok:
 		return meaning, callnormv1.Mapping_MAPPING_LLM
 	}
 	return table.Find(p.notes, p.prefix+"analysis."+j.criterion, j.word)

@@ -73,11 +73,16 @@ type action struct {
 	path                                                        string
 	key, name, kind, id, workspaceID, description, errorMessage string
 	condition, arguments, result                                string
-	answered, broken                                            bool                     // it has a result, though it be null; it cannot be read
-	values                                                      []*callnormv1.NamedValue // of a result that is an object
-	value                                                       *callnormv1.Value        // of another result
+	answered, broken                                            bool              // it has a result, though it be null; it cannot be read
+	values                                                      []found           // in a result that is an object
+	value                                                       *callnormv1.Value // of another result
 	time, naiveTime                                             *timestamppb.Timestamp
 	relevant, beforeCall                                        *bool
+}
+
+type found struct {
+	name  string
+	value *callnormv1.Value
 }
 
 type analysis struct {
@@ -169,7 +174,7 @@ func (p *report) member(r *wire.Reader, name string) {
 			p.call.member(r, name)
 		}
 	case "executed_actions":
-		p.readActions(r)
+		r.Embedded(p.readActions)
 	case "analysis":
 		r.Embedded(p.analysis.read)
 	case "metadata":
@@ -255,7 +260,7 @@ func (c *call) member(r *wire.Reader, name string) {
 	case "campaign_type":
 		c.campaignType = r.Word()
 	case "model_id":
-		c.modelID = r.Text()
+		c.modelID = r.Word()
 	case "timezone":
 		c.timezone = r.Word()
 	case "duration":
@@ -376,17 +381,15 @@ func says(status string) int {
 
 // readActions reads the executed actions: a map by name, or a list where a workflow posts them.
 func (p *report) readActions(r *wire.Reader) {
-	r.Embedded(func(r *wire.Reader) {
-		if r.Kind() == '[' {
-			for range r.Elements() {
-				p.readAction(r, "")
-			}
-			return
+	if r.Kind() == '[' {
+		for range r.Elements() {
+			p.readAction(r, "")
 		}
-		for key := range r.Members() {
-			p.readAction(r, key)
-		}
-	})
+		return
+	}
+	for key := range r.Members() {
+		p.readAction(r, key)
+	}
 }
 
 func (p *report) readAction(r *wire.Reader, key string) {
@@ -401,17 +404,17 @@ func (p *report) readAction(r *wire.Reader, key string) {
 	for name := range r.Members() {
 		switch name {
 		case "name":
-			a.name = r.Text()
+			a.name = r.Word()
 		case "action_type":
 			a.kind = r.Word()
 		case "action_id":
-			a.id = r.Text()
+			a.id = r.Word()
 		case "workspace_id":
 			a.workspaceID = r.Word()
 		case "description":
 			a.description = r.Text()
 		case "parameters_hard_coded":
-			a.readParameters(r)
+			r.Embedded(a.readParameters)
 		case "parameters_from_llm":
 			a.arguments = r.JSON()
 		case "error_message":
@@ -438,16 +441,14 @@ func (p *report) readAction(r *wire.Reader, key string) {
 // readParameters reads what the customer configured. The choices and examples of an extractor show what answers may look
 // like; they are not answers, and hold addresses of third parties.
 func (a *action) readParameters(r *wire.Reader) {
-	r.Embedded(func(r *wire.Reader) {
-		for name := range r.Members() {
-			switch name {
-			case "condition":
-				a.condition = r.Text()
-			case "identifier", "choices", "examples":
-				r.Skip()
-			}
+	for name := range r.Members() {
+		switch name {
+		case "condition":
+			a.condition = r.Text()
+		case "identifier", "choices", "examples":
+			r.Skip()
 		}
-	})
+	}
 }
 
 // readResult reads what an action returned: an object, in live records also as JSON within a text.
@@ -457,15 +458,7 @@ func (a *action) readResult(r *wire.Reader) {
 	if strings.HasPrefix(a.result, `"`) || r.Kind() != '"' && r.Kind() != '{' {
 		a.value = r.Value()
 	} else {
-		r.Embedded(func(r *wire.Reader) {
-			if r.Kind() != '{' {
-				a.value = r.Value()
-				return
-			}
-			for name := range r.Members() {
-				a.values = append(a.values, &callnormv1.NamedValue{Name: name, Value: r.Value()})
-			}
-		})
+		r.Embedded(a.readValues)
 	}
 	switch text := strings.TrimSpace(a.value.GetStringValue()); {
 	case text == "null": // as JSON within a text
@@ -473,6 +466,16 @@ func (a *action) readResult(r *wire.Reader) {
 	case strings.HasPrefix(text, "{"), strings.HasPrefix(text, "["):
 		a.value, a.broken = nil, true
 		r.Notes().Warn(callnormv1.WarningKind_WARNING_KIND_UNREADABLE, a.path+".return_value", "the text begins like JSON, but is none")
+	}
+}
+
+func (a *action) readValues(r *wire.Reader) {
+	if r.Kind() != '{' {
+		a.value = r.Value()
+		return
+	}
+	for name := range r.Members() {
+		a.values = append(a.values, found{name, r.Value()})
 	}
 }
 

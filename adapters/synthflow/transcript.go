@@ -13,16 +13,18 @@ const longestSpeaker = 16
 // transcript divides the text into turns at lines that begin with a speaker. What a line says may itself hold colons and
 // brackets; a line without a speaker goes on with the turn before it.
 func (p *report) transcript() *callnormv1.Transcript {
-	text := p.call.transcript
+	text := strings.TrimSpace(p.call.transcript)
 	t := &callnormv1.Transcript{Source: p.callPrefix + "transcript", Turns: p.call.turns}
-	if strings.TrimSpace(text) == "" {
+	if text == "" {
 		if len(t.GetTurns()) == 0 {
 			return nil
 		}
 		return t
 	}
 	const usual = 32
-	t.Turns = make([]*callnormv1.TranscriptTurn, 0, min(usual, 1+strings.Count(text, "\n")))
+	expected := min(usual, 1+strings.Count(text, "\n"))
+	turns := wire.RoomFor[callnormv1.TranscriptTurn](expected)
+	t.Turns = make([]*callnormv1.TranscriptTurn, 0, expected)
 	var turn *callnormv1.TranscriptTurn
 	var lines []string // of the turn
 	begin := func(next *callnormv1.TranscriptTurn) {
@@ -36,7 +38,8 @@ func (p *report) transcript() *callnormv1.Transcript {
 		if prefix, said, ok := strings.Cut(line, ":"); ok && len(prefix) <= longestSpeaker {
 			prefix = strings.TrimSpace(prefix)
 			if role, _, known := speakers.Known(prefix); known {
-				begin(&callnormv1.TranscriptTurn{Role: role, RoleRaw: prefix})
+				begin(turns.New())
+				turn.Role, turn.RoleRaw = role, prefix
 				line = said
 			}
 		}
@@ -44,7 +47,7 @@ func (p *report) transcript() *callnormv1.Transcript {
 			continue
 		}
 		if turn == nil {
-			begin(&callnormv1.TranscriptTurn{})
+			begin(turns.New())
 		}
 		lines = append(lines, line)
 	}
