@@ -6,7 +6,6 @@ package wire
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"hash/maphash"
 	"io"
@@ -30,13 +29,13 @@ type Reader struct {
 	path  []segment
 	notes *Notes
 
-	named    []uint64 // the sums of the names in the objects around the value
+	named    []uint64 // the sums of the names so far in the objects around the value
 	doubtful bool     // an object may name a member twice
 
 	// What is used again for the next payload.
 	src   bytes.Buffer
 	dec   *jsontext.Decoder
-	names [1 << namesBits][2]string // of members, paths, and other words that repeat
+	known [1 << knownBits][4]string // names of members, paths, and other words that repeat
 	plain []byte                    // what unquote works in
 	form  []byte                    // a form as JSON
 	parts []pair                    // of a form
@@ -51,7 +50,7 @@ type segment struct {
 const (
 	maxNamed  = 1024
 	maxName   = 64
-	namesBits = 9
+	knownBits = 8
 	maxPlain  = 64 << 10
 	maxParts  = 256
 )
@@ -236,7 +235,13 @@ func (r *Reader) Members() iter.Seq[string] {
 		r.path = append(r.path, segment{index: -1})
 		last, first := len(r.path)-1, len(r.named)
 		for more := true; r.next('}'); {
-			name := r.name(r.member(first))
+			quoted, sum, escaped := r.member(first)
+			var name string
+			if escaped {
+				name = r.unquote(quoted)
+			} else {
+				name = r.knownAs(sum, quoted[1:len(quoted)-1])
+			}
 			r.path[last].name = name
 			r.ready = true
 			more = more && yield(name)
@@ -293,28 +298,24 @@ func (r *Reader) next(closing byte) bool {
 	return true
 }
 
-// member goes from the name of a member to its value. The object's names begin at first in the list of names.
-func (r *Reader) member(first int) (quoted []byte) {
-	end := endOfText(r.text, r.pos)
+// member goes from the name of a member to its value. The sums of the object's names begin at first in their list. Names of one sum,
+// names that can be written in several ways, and names that are too many to compare are in doubt, which the decoder settles.
+func (r *Reader) member(first int) (quoted []byte, sum uint64, escaped bool) {
+	const many = 64
+	end, escaped := endOfName(r.text, r.pos)
 	quoted = r.text[r.pos:end]
 	r.pos = r.space(r.space(end) + len(":"))
-	r.once(first, quoted)
-	return quoted
-}
-
-// once has a name among those of its object. Names of one sum, names that can be written in several ways, and names that are too many
-// to compare are in doubt, which the decoder settles.
-func (r *Reader) once(first int, quoted []byte) {
-	const many = 64
-	if r.doubtful {
-		return
+	sum = sumOf(quoted[1 : len(quoted)-1])
+	if !r.doubtful {
+		r.doubtful = escaped || len(r.named)-first >= many || slices.Contains(r.named[first:], sum)
+		r.named = append(r.named, sum)
 	}
-	sum := maphash.Bytes(seed, quoted)
-	r.doubtful = len(r.named)-first >= many || bytes.IndexByte(quoted, '\\') >= 0 || slices.Contains(r.named[first:], sum)
-	r.named = append(r.named, sum)
+	return quoted, sum, escaped
 }
 
 var seed = maphash.MakeSeed()
+
+func sumOf(text []byte) uint64 { return maphash.Bytes(seed, text) }
 
 // Skip passes over configuration that is left out on purpose.
 func (r *Reader) Skip() { r.value() }
@@ -396,6 +397,18 @@ func endOfText(text []byte, pos int) int {
 	}
 }
 
+// endOfName is endOfText for names, which are short, and tells whether there are escapes in one.
+func endOfName(text []byte, pos int) (end int, escaped bool) {
+	for end = pos + 1; ; end++ {
+		switch text[end] {
+		case '"':
+			return end + 1, false
+		case '\\':
+			return endOfText(text, pos), true
+		}
+	}
+}
+
 // keepOdd keeps a value that is not what was asked for. Null is no value at all.
 func (r *Reader) keepOdd(v jsontext.Value, what string) {
 	if v != nil && kindOf(v) != 'n' {
@@ -404,7 +417,7 @@ func (r *Reader) keepOdd(v jsontext.Value, what string) {
 	}
 }
 
-// name returns a text that is likely to come again, such as the name of a member.
+// name returns a text that is likely to come again.
 func (r *Reader) name(quoted []byte) string {
 	if bytes.IndexByte(quoted, '\\') >= 0 {
 		return r.unquote(quoted)
@@ -413,24 +426,21 @@ func (r *Reader) name(quoted []byte) string {
 }
 
 // intern returns a text that is likely to come again.
-func (r *Reader) intern(text []byte) string {
-	n := len(text)
-	if n == 0 || n > maxName {
+func (r *Reader) intern(text []byte) string { return r.knownAs(sumOf(text), text) }
+
+func (r *Reader) knownAs(sum uint64, text []byte) string {
+	if len(text) == 0 || len(text) > maxName {
 		return string(text)
 	}
-	hash := uint64(n) + uint64(text[0])<<8 + uint64(text[n/2])<<16 + uint64(text[n-1])<<24
-	if n >= 8 {
-		hash += binary.LittleEndian.Uint64(text) ^ binary.LittleEndian.Uint64(text[n-8:])>>3
+	// Several have room in one place, so that they do not take it from each other by turns. The last that came stands first.
+	known := &r.known[sum>>(64-knownBits)]
+	for i := range known {
+		if known[i] == string(text) {
+			return known[i]
+		}
 	}
-	// Two have room in one place, so that no two words that come by turns take it from each other.
-	known := &r.names[hash*0x9E3779B97F4A7C15>>(64-namesBits)]
-	switch string(text) {
-	case known[0]:
-		return known[0]
-	case known[1]:
-		return known[1]
-	}
-	known[0], known[1] = string(text), known[0]
+	copy(known[1:], known[:])
+	known[0] = string(text)
 	return known[0]
 }
 
