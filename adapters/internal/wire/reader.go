@@ -476,11 +476,23 @@ func appendPath(text []byte, path []segment) []byte {
 			text = append(text, s.name...)
 		default:
 			text = append(text, '[')
-			text = strconv.AppendQuote(text, s.name)
+			text = appendQuoted(text, s.name)
 			text = append(text, ']')
 		}
 	}
 	return text
+}
+
+// appendQuoted is strconv.AppendQuote, which looks at each character for long: names that need no escape are most.
+func appendQuoted(text []byte, name string) []byte {
+	for i := range len(name) {
+		if c := name[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return strconv.AppendQuote(text, name)
+		}
+	}
+	text = append(text, '"')
+	text = append(text, name...)
+	return append(text, '"')
 }
 
 func plainName(name string) bool {
