@@ -218,10 +218,11 @@ func (c *committer) run() {
 	}
 }
 
-// settle leaves a store behind in which every row is found by what it should be found by. Where it cannot, the next start can.
+// settle leaves a store behind in which every row is found by an index. Where it cannot, the next start can. It keeps nothing, so that
+// nobody is told of its commit.
 func (c *committer) settle() {
 	if c.store.fresh.size() > 0 {
-		_ = c.inTransaction(func(ctx context.Context, t *transaction) error { return t.gather(ctx) }) // The result is in Err.
+		c.store.publish(c.try(func(ctx context.Context, t *transaction) error { return t.gather(ctx) }))
 	}
 }
 

@@ -246,11 +246,11 @@ func TestGroupCommit(t *testing.T) {
 		synctest.Wait()
 		close(release)
 		group.Wait()
-		if len(commits) != 2 || commits[0].Deliveries != 1 || commits[1].Deliveries != waiting || commits[1].Revisions != waiting {
-			t.Errorf("commits: %+v", commits)
-		}
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
+		}
+		if len(commits) != 2 || commits[0].Deliveries != 1 || commits[1].Deliveries != waiting || commits[1].Revisions != waiting {
+			t.Errorf("commits: %+v", commits)
 		}
 	})
 }
