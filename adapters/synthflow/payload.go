@@ -3,6 +3,7 @@ package synthflow
 import (
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/callnorm/callnorm/adapters/internal/phone"
@@ -22,6 +23,29 @@ type payload struct {
 	listed  bool // and a list of records among them
 	report  report
 	records []*report
+}
+
+// payloads are for reuse: what is read is put elsewhere before it becomes an outcome, and takes as much room.
+var payloads = sync.Pool{New: func() any { return &payload{} }}
+
+// release puts a payload back that has nothing in it but room.
+func (p *payload) release() {
+	*p = payload{report: report{
+		actions:  emptied(p.report.actions),
+		analysis: analysis{judgements: emptied(p.report.analysis.judgements)},
+		call:     call{told: emptied(p.report.call.told)},
+	}}
+	payloads.Put(p)
+}
+
+// emptied returns the room of a list, unless that is more than usual.
+func emptied[T any](list []T) []T {
+	const usual = 64
+	if cap(list) > usual {
+		return nil
+	}
+	clear(list)
+	return list[:0]
 }
 
 // report is what a webhook, or a record of the API, tells about one call.
@@ -516,7 +540,9 @@ func (p *report) readCollectedField(r *wire.Reader, agent, name string) {
 // read reads the judge's verdicts. Their names are open: a customer's own criteria stand beside Synthflow's.
 func (a *analysis) read(r *wire.Reader) {
 	const usual = 24
-	a.judgements = make([]judgement, 0, usual)
+	if a.judgements = a.judgements[:0]; cap(a.judgements) == 0 {
+		a.judgements = make([]judgement, 0, usual)
+	}
 	for name := range r.Members() {
 		if name == "all_feedback" {
 			a.all = r.Text()

@@ -46,7 +46,8 @@ func (*Adapter) Scenarios() fs.FS { return scenarios }
 
 // Normalize reads one post-call webhook, or a record of the API as Get-a-call and List-calls answer it.
 func (*Adapter) Normalize(d adapters.Delivery) (adapters.Result, error) {
-	var body payload
+	body := payloads.Get().(*payload) //nolint:forcetypeassert // nothing else is put in
+	defer body.release()
 	if err := wire.Read(d.Body, body.read); err != nil {
 		return adapters.Result{}, err
 	}
