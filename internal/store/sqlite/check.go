@@ -393,11 +393,10 @@ func (c *checker) contributionRow(ctx context.Context, row scanner) error {
 	var seq int64
 	err = c.seqOf.QueryRowContext(ctx, r.delivery[:]).Scan(&seq)
 	if errors.Is(err, sql.ErrNoRows) {
-		ok := false
-		if seq, ok = c.fresh[r.delivery]; !ok {
+		if _, ok := c.fresh[r.delivery]; !ok {
 			return corrupt("contributions", r.id, "its delivery is missing")
 		}
-		err = nil
+		seq, err = c.fresh[r.delivery], nil
 	}
 	if counts && seq != gone {
 		c.counting++

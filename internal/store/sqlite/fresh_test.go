@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"sync"
 	"testing"
 
@@ -89,6 +90,12 @@ func TestFresh(t *testing.T) {
 	copyFiles(t, dir, crashed, "", "-wal")
 	if checked, err := Check(t.Context(), crashed, nil); err != nil || checked.Deliveries != limit+more-1 {
 		t.Errorf("Check of what a crash leaves: %+v, %v", checked, err)
+	}
+	damaged := t.TempDir()
+	copyFiles(t, dir, damaged, "", "-wal")
+	alter(t, damaged, "DELETE FROM deliveries WHERE seq = (SELECT MAX(seq) FROM deliveries)")
+	if salvaged, err := Salvage(t.Context(), damaged, filepath.Join(t.TempDir(), "new"), Salvaging{}); err != nil || salvaged.Deliveries != 1 {
+		t.Errorf("Salvage of what a crash leaves, without the newest delivery: %+v, %v", salvaged, err)
 	}
 	again := mustOpen(t, crashed, Settings{})
 	again.fresh.limit = limit

@@ -479,7 +479,9 @@ func (s *salvage) nameLost(ctx context.Context) error {
 		return c, err
 	}, `SELECT c.id, c.seq, i.seq IS NOT NULL FROM claims c LEFT JOIN delivery_ids i ON i.id = c.id
 		WHERE c.seq <> 0 AND COALESCE(i.seq, 0) = 0 AND c.id NOT IN (SELECT id FROM outcomes) AND c.seq NOT IN (SELECT seq FROM deliveries)
-		ORDER BY c.seq`)
+		UNION ALL SELECT DISTINCT delivery, 0, 1 FROM contributions WHERE delivery <> zeroblob(16) -- which was fresh
+			AND delivery NOT IN (SELECT id FROM claims) AND delivery NOT IN (SELECT id FROM deliveries)
+		ORDER BY 2`)
 	if err != nil {
 		return err
 	}
