@@ -357,7 +357,7 @@ func (c *checker) notFresh() error {
 }
 
 func (c *checker) deliveriesEnd() error {
-	if len(c.fresh) >= maxFresh {
+	if len(c.fresh) >= maxFresh+maxGroup {
 		return c.notFresh()
 	}
 	if c.delivery > c.head.delivery {

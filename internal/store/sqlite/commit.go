@@ -55,7 +55,7 @@ type committer struct {
 	putDeliveryID, insertDelivery, insertContribution        *sql.Stmt
 	updateDelivery, supersede                                *sql.Stmt
 	insertOutcome, updateOutcome, insertEntry, updateHead    *sql.Stmt
-	gatherCalls                                              *sql.Stmt
+	indexCalls                                               *sql.Stmt
 	insertExternalID, deleteExternalID, putProbe, clearProbe *sql.Stmt
 	insertAddress, deleteAddress, addUsage                   *sql.Stmt
 	removeDelivery, removeContribution, removeOutcome        *sql.Stmt
@@ -150,7 +150,7 @@ func (c *committer) prepareWrites(ctx context.Context) error {
 		&c.supersede:          "UPDATE contributions SET encoding = ?, checksum = ?, body = ?, addresses = ? WHERE id = ?",
 		&c.insertOutcome: "INSERT INTO outcomes (" + strings.TrimPrefix(outcomeColumns, "id, ") +
 			", id, found) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?6 = '')", // without a call id there is nothing to find
-		&c.gatherCalls:      "UPDATE outcomes SET found = 1 WHERE found = 0",
+		&c.indexCalls:       "UPDATE outcomes SET found = 1 WHERE found = 0",
 		&c.updateOutcome:    updateOutcome,
 		&c.insertEntry:      "INSERT INTO log (" + entryColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		&c.updateHead:       "UPDATE head SET position = ?, entry = ?, time = ?, delivery = ?, contribution = ?, checksum = ? WHERE id = 1",
@@ -191,13 +191,14 @@ func (c *committer) meta(ctx context.Context, name string, size int) ([]byte, er
 func (c *committer) run() {
 	defer close(c.done)
 	defer c.arrive()
-	defer c.settle()
+	defer c.indexFresh(1) // so that what was closed needs no memory
 	look := time.NewTicker(probeEvery)
 	defer look.Stop()
 	for {
 		select {
 		case r := <-c.requests:
 			c.serve(c.gather(r))
+			c.indexFresh(c.store.fresh.limit)
 			c.shorten()
 		case r := <-c.removals:
 			c.serve([]*request{r})
@@ -215,14 +216,6 @@ func (c *committer) run() {
 		case <-c.store.closing:
 			return
 		}
-	}
-}
-
-// settle leaves a store behind in which every row is found by an index. Where it cannot, the next start can. It keeps nothing, so that
-// nobody is told of its commit.
-func (c *committer) settle() {
-	if c.store.fresh.size() > 0 {
-		c.store.publish(c.try(func(ctx context.Context, t *transaction) error { return t.gather(ctx) }))
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"sync"
 
+	codes "modernc.org/sqlite/lib"
+
 	"github.com/callnorm/callnorm/internal/store"
 )
 
@@ -21,7 +23,7 @@ const maxFresh = 2048
 type fresh struct {
 	sync.RWMutex
 
-	// limit is maxFresh, or what a test makes of it.
+	// limit is from when on it is put into the indexes: maxFresh, or more when one of them is damaged.
 	limit int
 	// seqs are the newest deliveries, by their ids. calls are outcomes by the provider's call ids. Who looks for one of them looks here
 	// first: what is not here any more is in the index by then.
@@ -57,7 +59,7 @@ func (f *fresh) seq(id store.DeliveryID) (int64, bool) {
 func (f *fresh) publish(t *transaction) {
 	f.Lock()
 	defer f.Unlock()
-	if t.gathered {
+	if t.indexed {
 		clear(f.seqs)
 		clear(f.calls)
 		return
@@ -122,10 +124,10 @@ func (f *fresh) loadDeliveries(ctx context.Context, q *queries, on querier) (err
 		}
 		var id store.DeliveryID
 		if !set(&id, raw) {
-			return nil // It is corrupt, which whoever reads it is told.
+			continue // It is corrupt, which whoever reads it is told.
 		}
 		switch err := q.deliverySeq.QueryRowContext(ctx, raw).Scan(&known); {
-		case errors.Is(err, sql.ErrNoRows):
+		case errors.Is(err, sql.ErrNoRows), errors.Is(explain(err), store.ErrCorrupt):
 			f.seqs[id] = seq
 		default:
 			return err
@@ -178,22 +180,31 @@ func (t *transaction) keepID(ctx context.Context, id store.DeliveryID) error {
 	return nil
 }
 
-// gather puts all that is fresh into the indexes.
-func (t *transaction) gather(ctx context.Context) error {
-	seqs := maps.Clone(t.store.fresh.seqs) // nobody else changes it
-	maps.Copy(seqs, t.fresh)
-	ids := slices.SortedFunc(maps.Keys(seqs), func(a, b store.DeliveryID) int { return bytes.Compare(a[:], b[:]) })
-	for _, id := range ids {
-		if seqs[id] == gone {
-			continue // which is in the table
-		}
+// indexFresh puts what is fresh into the indexes when it has become so much. It keeps nothing, so that nobody is told of its commit. Where an
+// index is damaged all of it stays in memory, and what comes in is kept all the same.
+func (c *committer) indexFresh(much int) {
+	if c.store.fresh.size() < much {
+		return
+	}
+	t, err := c.try(func(ctx context.Context, t *transaction) error { return t.index(ctx) })
+	if code(err) == codes.SQLITE_CORRUPT {
+		c.store.fresh.limit *= 2
+		return
+	}
+	c.store.publish(t, err)
+}
+
+// index puts all that is fresh into the indexes.
+func (t *transaction) index(ctx context.Context) error {
+	seqs := t.store.fresh.seqs // nobody else changes it
+	for _, id := range slices.SortedFunc(maps.Keys(seqs), func(a, b store.DeliveryID) int { return bytes.Compare(a[:], b[:]) }) {
 		if err := t.exec(ctx, t.putDeliveryID, id[:], seqs[id]); err != nil {
 			return fmt.Errorf("write delivery id: %w", err)
 		}
 	}
-	if err := t.exec(ctx, t.gatherCalls); err != nil {
+	if err := t.exec(ctx, t.indexCalls); err != nil {
 		return fmt.Errorf("index call ids: %w", err)
 	}
-	t.gathered = true
+	t.indexed = true
 	return nil
 }

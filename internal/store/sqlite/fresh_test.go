@@ -1,8 +1,11 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
+	"database/sql"
 	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -117,6 +120,52 @@ func TestFresh(t *testing.T) {
 		t.Errorf("%d are fresh after the end", n)
 	}
 	look("after the end", closed, 2*limit+2*more)
+}
+
+// TestFreshBesideDamage keeps more than is fresh at a time in a store whose index of call ids is damaged.
+func TestFreshBesideDamage(t *testing.T) {
+	t.Parallel()
+	const limit = 8
+	dir := t.TempDir()
+	s := mustOpen(t, dir, Settings{})
+	mustKeep(t, s, "before")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var root int64
+	file := filepath.Join(dir, databaseFile)
+	if err := withConnection(t.Context(), file, access("ro"), func(conn *sql.Conn) error {
+		return conn.QueryRowContext(t.Context(), "SELECT rootpage FROM sqlite_master WHERE name = 'outcomes_by_provider_call_id'").Scan(&root)
+	}); err != nil {
+		t.Fatal(err)
+	}
+	damaged, err := os.OpenFile(file, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := damaged.WriteAt(bytes.Repeat([]byte{0xff}, usualPage), (root-1)*usualPage); err != nil {
+		t.Fatal(err)
+	}
+	if err := damaged.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = mustOpen(t, dir, Settings{})
+	s.fresh.limit = limit
+	const many = 5 * limit
+	for i := range many {
+		mustKeep(t, s, fmt.Sprint(i))
+	}
+	if n := s.fresh.size(); n != many {
+		t.Errorf("%d are fresh of %d", n, many)
+	}
+	for i := range many {
+		if err := keep(s, fmt.Sprint(i), 100, body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := s.commits.count(t); n != 1+many {
+		t.Errorf("%d deliveries are kept of %d, and one before", n, many)
+	}
 }
 
 // count counts the deliveries that are kept.

@@ -25,10 +25,10 @@ type transaction struct {
 	trimmed map[string]horizon
 	oldest  int64
 	// fresh are the deliveries that can be found by their ids from now on, or with the number gone no longer, and calls the outcomes that
-	// can be by their call ids. gathered tells that nothing is fresh any more.
-	fresh    map[store.DeliveryID]int64
-	calls    []freshCall
-	gathered bool
+	// can be by their call ids. indexed tells that nothing is fresh any more.
+	fresh   map[store.DeliveryID]int64
+	calls   []freshCall
+	indexed bool
 	// after is done when the transaction is committed. Its error is the request's.
 	after func(context.Context) error
 }
@@ -67,11 +67,6 @@ func (t *transaction) exec(ctx context.Context, statement *sql.Stmt, args ...any
 func (t *transaction) writeHead(ctx context.Context) error {
 	if !t.wrote {
 		return nil
-	}
-	if max(len(t.fresh), len(t.calls))+t.store.fresh.size() >= t.store.fresh.limit {
-		if err := t.gather(ctx); err != nil {
-			return err
-		}
 	}
 	for source, bytes := range t.usage {
 		if err := t.exec(ctx, t.addUsage, source, bytes); err != nil {
