@@ -18,7 +18,7 @@ func worse(t *testing.T) string {
 		"words.go": {`"human_goodbye": {`, `"word_of_another_year": {`},
 		"synthflow.go": {
 			`return "1"`, `return "0"`,
-			"	var body payload\n", "	if strings.Contains(string(d.Body), \"too-new\") {\n\t\treturn adapters.Result{}, stranger(\"\")\n\t}\n	var body payload\n",
+			"	defer body.release()\n", "	defer body.release()\n	if strings.Contains(string(d.Body), \"too-new\") {\n\t\treturn adapters.Result{}, stranger(\"\")\n\t}\n",
 		},
 	} {
 		file, err := filepath.Abs(filepath.Join(folders, "synthflow", name))

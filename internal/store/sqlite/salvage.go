@@ -194,6 +194,7 @@ func (s *salvage) fill(ctx context.Context, from, file string) (err error) {
 		if err := s.gather(ctx, source); err != nil {
 			return err
 		}
+		s.heedMark(from)
 		if err := s.mend(ctx); err != nil {
 			return err
 		}
@@ -321,6 +322,14 @@ func (s *salvage) takeHead(r record) {
 	}
 	if h.position > s.head.position || h.contribution > s.head.contribution || h.delivery > s.head.delivery {
 		s.head = h
+	}
+}
+
+// heedMark finds out from the mark beside the database whether the log had come further than what is left of it.
+func (s *salvage) heedMark(dir string) {
+	mark, ok := readMark(dir)
+	if end := int64(mark.Position); ok && string(mark.Log[:]) == string(s.meta[logName]) && end > s.head.position {
+		s.head.position, s.checks[end] = end, checksum(mark.Check)
 	}
 }
 

@@ -353,3 +353,47 @@ func TestSalvageRefuses(t *testing.T) {
 		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
+
+// TestSalvageHeedsTheMark salvages a store whose journal was deleted: readers of what was in it are told.
+func TestSalvageHeedsTheMark(t *testing.T) {
+	t.Parallel()
+	running, left := t.TempDir(), t.TempDir()
+	s := mustOpen(t, running, Settings{})
+	const kept, lost = 5, 3
+	for i := range kept {
+		mustKeep(t, s, fmt.Sprint(i))
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = mustOpen(t, running, Settings{})
+	for i := range lost {
+		mustKeep(t, s, fmt.Sprint("lost ", i))
+	}
+	copyFiles(t, running, left, "")
+	mark, err := os.ReadFile(filepath.Join(running, markFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(left, markFile), mark, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	made := filepath.Join(t.TempDir(), "made")
+	if salvaged, err := Salvage(t.Context(), left, made, Salvaging{Sources: []string{"a source"}}); err != nil || salvaged.Revisions != lost {
+		t.Fatalf("Salvage: %+v, %v", salvaged, err)
+	}
+	cursors := readLog(t, s)
+	again := mustOpen(t, made, Settings{})
+	for _, cursor := range cursors[:len(cursors)-1] {
+		want := store.ErrCursorExpired
+		if cursor.Position > kept {
+			want = store.ErrCursorForeign // Nobody knows any more what stood there.
+		}
+		if _, err := again.Resume(t.Context(), cursor, store.Filter{}); !errors.Is(err, want) {
+			t.Errorf("Resume after position %d: %v", cursor.Position, err)
+		}
+	}
+	if head, err := again.Head(t.Context()); err != nil || head.Position != kept+lost {
+		t.Errorf("Head: %+v, %v", head, err)
+	}
+}
