@@ -40,7 +40,7 @@ func Check(ctx context.Context, path string, report func(error)) (Checked, error
 }
 
 func check(ctx context.Context, file string, query url.Values, report func(error)) (Checked, error) {
-	c := &checker{report: report, fresh: map[store.DeliveryID]int64{}}
+	c := &checker{report: report}
 	err := withConnection(ctx, file, query, func(conn *sql.Conn) (err error) {
 		version, err := schemaVersion(ctx, conn, newestVersion())
 		switch {
@@ -90,7 +90,7 @@ type checker struct {
 	begin int64
 	// delivery and contribution are the last ones.
 	delivery, contribution int64
-	// fresh are the newest deliveries, which are not among the ids yet.
+	// fresh are the newest deliveries, which are not among the ids yet. It is nil where all have to be.
 	fresh map[store.DeliveryID]int64
 	// claimed counts the contributions that deliveries make, counting those of kept deliveries that count, chained those that
 	// chains lead to, live the entries that were not removed, revisions what outcomes have of them, found and addresses how
@@ -102,6 +102,9 @@ type checker struct {
 
 func (c *checker) run(ctx context.Context, version int) (err error) {
 	c.columns(version)
+	if version >= versionWithFresh {
+		c.fresh = map[store.DeliveryID]int64{}
+	}
 	if err := c.prepare(ctx, c.tx, map[**sql.Stmt]string{
 		&c.seqOf:            "SELECT seq FROM delivery_ids WHERE id = ?",
 		&c.ownContributions: "SELECT COUNT(*) FROM contributions WHERE id >= ? AND id < ? AND delivery = ? AND encoding <> ?",
@@ -156,8 +159,13 @@ func (c *checker) run(ctx context.Context, version int) (err error) {
 	return nil
 }
 
-// versionWithUsage is the first version of the schema that has addresses, horizons, subscriptions and usage.
-const versionWithUsage = 3
+// First versions of the schema with something.
+const (
+	// versionWithUsage has addresses, horizons, subscriptions and usage.
+	versionWithUsage = 3
+	// versionWithFresh may have deliveries that are not among the ids yet.
+	versionWithFresh = 5
+)
 
 // columns sets what is to be read of rows, with what an older version did not have as it means the same.
 func (c *checker) columns(version int) {
@@ -321,17 +329,17 @@ func (c *checker) deliveryRow(ctx context.Context, row scanner) error {
 	}
 	c.claimed += r.contributions
 	var seq, own int64
-	err = c.seqOf.QueryRowContext(ctx, r.id[:]).Scan(&seq)
-	switch {
+	switch err := c.seqOf.QueryRowContext(ctx, r.id[:]).Scan(&seq); {
 	case errors.Is(err, sql.ErrNoRows):
-		seq, c.fresh[r.id], err = r.seq, r.seq, nil
+		if c.fresh != nil {
+			seq, c.fresh[r.id] = r.seq, r.seq
+		}
 	case err != nil:
 		return err
 	default:
-		err = c.notFresh()
-	}
-	if err != nil {
-		return err
+		if err := c.notFresh(); err != nil {
+			return err
+		}
 	}
 	if err := c.ownContributions.QueryRowContext(ctx, r.firstContribution, r.firstContribution+r.contributions, r.id[:],
 		superseded).Scan(&own); err != nil {
@@ -390,13 +398,12 @@ func (c *checker) contributionRow(ctx context.Context, row scanner) error {
 	if r.delivery == (store.DeliveryID{}) {
 		return nil // a deadline's
 	}
-	var seq int64
-	err = c.seqOf.QueryRowContext(ctx, r.delivery[:]).Scan(&seq)
+	seq, fresh := c.fresh[r.delivery]
+	if !fresh {
+		err = c.seqOf.QueryRowContext(ctx, r.delivery[:]).Scan(&seq)
+	}
 	if errors.Is(err, sql.ErrNoRows) {
-		if _, ok := c.fresh[r.delivery]; !ok {
-			return corrupt("contributions", r.id, "its delivery is missing")
-		}
-		seq, err = c.fresh[r.delivery], nil
+		return corrupt("contributions", r.id, "its delivery is missing")
 	}
 	if counts && seq != gone {
 		c.counting++

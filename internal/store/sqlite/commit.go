@@ -29,7 +29,7 @@ const probeSize = 1 << 16
 // updateOutcome takes the values of an outcome's row.
 var updateOutcome = "UPDATE outcomes SET " + strings.ReplaceAll(strings.TrimPrefix(outcomeColumns, "id, "), ", ", " = ?, ") + " = ? WHERE id = ?" //nolint:gosec // the columns are our own
 
-// committer is all that writes: one goroutine with one connection.
+// committer is all that writes: one goroutine with one connection, but for what homeward takes from the journal to its place.
 type committer struct {
 	store *Store
 	// requests has no room: what was not taken was not begun, and nobody needs to answer it.
@@ -204,8 +204,7 @@ func (c *committer) run() {
 			c.serve([]*request{r})
 			c.shorten()
 		case err := <-c.homeward.done:
-			c.homeward.done = nil
-			_ = c.failed(err) // It is published.
+			c.arrived(err)
 			c.shorten()
 		case <-look.C:
 			if err := c.present(); err != nil {

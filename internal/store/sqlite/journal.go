@@ -83,7 +83,7 @@ func openHomeward(ctx context.Context, file string) (_ *homeward, err error) {
 	if h.file, err = os.Open(file); err != nil {
 		return nil, err
 	}
-	if h.db, err = sql.Open("sqlite", dsn(file, access("rw", "synchronous(FULL)", "wal_autocheckpoint(0)", "journal_size_limit(67108864)"))); err != nil {
+	if h.db, err = sql.Open("sqlite", dsn(file, access("rw", "synchronous(FULL)"))); err != nil {
 		return nil, err
 	}
 	h.db.SetMaxOpenConns(1)
@@ -97,17 +97,17 @@ func openHomeward(ctx context.Context, file string) (_ *homeward, err error) {
 func (h *homeward) begin() {
 	done := make(chan error, 1)
 	h.done = done
-	go func() {
-		if _, err := h.write.ExecContext(context.Background()); err != nil {
-			done <- err
-			return
-		}
-		if err := h.file.Sync(); err != nil {
-			done <- fmt.Errorf("%w: %w", store.ErrDevice, err)
-			return
-		}
-		done <- nil
-	}()
+	go func() { done <- h.run() }()
+}
+
+func (h *homeward) run() error {
+	if _, err := h.write.ExecContext(context.Background()); err != nil {
+		return err
+	}
+	if err := h.file.Sync(); err != nil {
+		return fmt.Errorf("%w: %w", store.ErrDevice, err)
+	}
+	return nil
 }
 
 // close closes the file last, when nobody in this process has the database open to write any more.
@@ -130,28 +130,32 @@ func (c *committer) shorten() {
 	if c.gone != nil {
 		return
 	}
+	ctx := context.Background()
 	// What readers need cannot be written home yet, and a full disk takes nothing: it is tried again after the next commit.
 	var busy, pages, written int64
-	ctx := context.Background()
 	if err := c.journalLength.QueryRowContext(ctx).Scan(&busy, &pages, &written); err != nil || pages < journalPages || written == pages {
 		return
 	}
-	switch tooLong := pages >= longestJournal; {
-	case tooLong || c.homeward.done == nil && pages-written <= journalRest:
+	underWay := c.homeward.done != nil
+	switch {
+	case pages >= longestJournal, !underWay && pages-written <= journalRest:
 		c.arrive()
 		_, err := c.writeHome.ExecContext(ctx)
 		_ = c.failed(err) // It is published.
-	case c.homeward.done == nil:
+	case !underWay:
 		c.homeward.begin()
 	}
 }
 
 // arrive waits for what is on its way home.
 func (c *committer) arrive() {
-	if c.homeward.done == nil {
-		return
+	if c.homeward.done != nil {
+		c.arrived(<-c.homeward.done)
 	}
-	err := <-c.homeward.done
+}
+
+// arrived takes note of how it ended.
+func (c *committer) arrived(err error) {
 	c.homeward.done = nil
 	_ = c.failed(err) // It is published.
 }
