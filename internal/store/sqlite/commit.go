@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/callnorm/callnorm/internal/store"
+	"github.com/callnorm/callnorm/internal/store/sqlite/vfs"
 )
 
 // Bounds of a group, the requests that share a transaction. The last request of a group may exceed the second.
@@ -74,8 +75,13 @@ func openCommitter(ctx context.Context, file string, s *Store) (_ *committer, er
 	// Pages have the 4096 bytes that SQLite gives them: a delivery changes a handful of rows in places of their own, and each takes
 	// its page along. The journal grows to about 16 MiB before its pages are written home, which spares most of the writes to pages
 	// that many deliveries touch: see shorten. What is deleted is overwritten.
-	if c.db, err = sql.Open("sqlite", dsn(file, access("rwc", "journal_mode(WAL)", "synchronous(FULL)",
-		"wal_autocheckpoint(0)", "journal_size_limit(67108864)", "cache_size(-16384)", "temp_store(MEMORY)", "secure_delete(1)"))); err != nil {
+	query := access("rwc", "journal_mode(WAL)", "synchronous(FULL)",
+		"wal_autocheckpoint(0)", "journal_size_limit(67108864)", "cache_size(-16384)", "temp_store(MEMORY)", "secure_delete(1)")
+	if err := vfs.Register(); err != nil {
+		return nil, fmt.Errorf("open for writing: %w", err)
+	}
+	query.Set("vfs", vfs.Name)
+	if c.db, err = sql.Open("sqlite", dsn(file, query)); err != nil {
 		return nil, fmt.Errorf("open for writing: %w", err)
 	}
 	c.db.SetMaxOpenConns(1)
@@ -198,6 +204,7 @@ func (c *committer) run() {
 		select {
 		case r := <-c.requests:
 			c.serve(c.gather(r))
+			runtime.Gosched() // Those who were answered go first; what follows nobody waits for.
 			c.indexFresh(c.store.fresh.limit)
 			c.shorten()
 		case r := <-c.removals:
