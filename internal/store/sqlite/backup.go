@@ -109,12 +109,8 @@ func beginLog(ctx context.Context, file string) error {
 
 // continueLog gives a store another log, which goes on where the one it had ends.
 func continueLog(ctx context.Context, conn *sql.Conn) error {
-	log, err := readMeta(ctx, conn, logName)
+	log, former, err := readLogs(ctx, conn)
 	if err != nil {
-		return err
-	}
-	former, err := readMeta(ctx, conn, formerName)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return err
 	}
 	var position int64

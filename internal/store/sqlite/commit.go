@@ -100,25 +100,23 @@ func openCommitter(ctx context.Context, file string, s *Store) (_ *committer, er
 	if c.homeward, err = openHomeward(ctx, file); err != nil {
 		return nil, err
 	}
-	key, err := c.meta(ctx, "delivery_id_key", 32)
+	if s.key, err = c.meta(ctx, deliveryIDName, 32); err != nil {
+		return nil, err
+	}
+	if s.addressKey, err = c.meta(ctx, addressName, addressKeySize); err != nil {
+		return nil, err
+	}
+	if _, err := c.meta(ctx, logName, len(s.log)); err != nil {
+		return nil, err
+	}
+	log, former, err := readLogs(ctx, c.conn)
 	if err != nil {
 		return nil, err
 	}
-	log, err := c.meta(ctx, "log_id", 8)
-	if err != nil {
-		return nil, err
-	}
-	former, err := readMeta(ctx, c.conn, "former_logs")
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return nil, err
-	}
-	if s.addressKey, err = c.meta(ctx, "address_key", addressKeySize); err != nil {
-		return nil, err
-	}
-	s.key, s.log = key, [8]byte(log)
+	s.log = [8]byte(log)
 	var ok bool
 	if s.former, ok = formerLogs(former); !ok {
-		return nil, corrupt("meta", "former_logs", "value has another length")
+		return nil, corrupt("meta", formerName, "value has another length")
 	}
 	if c.queries, err = prepareQueries(ctx, c.conn, s.packer, s.log, &s.fresh); err != nil {
 		return nil, err

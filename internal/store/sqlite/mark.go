@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -94,12 +93,8 @@ func FindLoss(ctx context.Context, dir string) *LossError {
 			loss.Another = true
 			return nil
 		}
-		log, err := readMeta(ctx, conn, logName)
+		log, former, err := readLogs(ctx, conn)
 		if err != nil {
-			return err
-		}
-		former, err := readMeta(ctx, conn, formerName)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return err
 		}
 		logs, _ := formerLogs(former)

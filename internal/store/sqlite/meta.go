@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 )
 
@@ -32,6 +33,17 @@ func readMeta(ctx context.Context, on executor, name string) ([]byte, error) {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
 	return value, metaChecksum(name, value).verify(stored, "meta", name)
+}
+
+// readLogs returns the id of a store's log, and those that it goes on from, as formerLogs reads them.
+func readLogs(ctx context.Context, on executor) (log, former []byte, err error) {
+	if log, err = readMeta(ctx, on, logName); err != nil {
+		return nil, nil, err
+	}
+	if former, err = readMeta(ctx, on, formerName); errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return log, former, err
 }
 
 func writeMeta(ctx context.Context, on executor, name string, value []byte) error {
