@@ -138,7 +138,7 @@ func (it *item) tell(pathEvent string) (event, *adapters.Error) {
 	case byPath != 0 && byPath != named.kind:
 		it.notes.Warn(callnormv1.WarningKind_WARNING_KIND_CONTRADICTION, teller.path(), "the webhook's path names another event; the envelope counts")
 	}
-	shape := it.shape()
+	shape := it.shape(named.kind != 0)
 	switch {
 	case it.count == 0:
 		return event{}, it.unexpected("the item has no member of a documented event")
@@ -157,14 +157,15 @@ func (it *item) tell(pathEvent string) (event, *adapters.Error) {
 	}
 }
 
-// shape tells the kind of event from the members alone, if they fit exactly one. SMSSent and SMSReceived have the same.
-func (it *item) shape() callnormv1.EventKind {
+// shape tells the kind of event from the members alone, if they fit exactly one. SMSSent and SMSReceived have the same. An event of
+// any kind may tell of its session: that makes it a result only where it is not named and nothing else fits.
+func (it *item) shape(named bool) callnormv1.EventKind {
 	shape := callnormv1.EventKind_EVENT_KIND_UNSPECIFIED
 	for _, of := range []struct {
 		kind callnormv1.EventKind
 		fits bool
 	}{
-		{callnormv1.EventKind_EVENT_KIND_CALL_REPORTED, it.has("sessionId") || it.has("callResultId") || it.has("flow") || it.has("startedTime")},
+		{callnormv1.EventKind_EVENT_KIND_CALL_REPORTED, it.has("callResultId") || it.has("flow") || it.has("startedTime")},
 		{callnormv1.EventKind_EVENT_KIND_CALL_ATTEMPTED, it.has("status") && it.has("time")},
 		{callnormv1.EventKind_EVENT_KIND_CALL_RECEIVED, it.has("type")},
 		{callnormv1.EventKind_EVENT_KIND_MESSAGE_EXCHANGED, it.has("message") && (it.has("from") || it.has("to"))},
@@ -175,6 +176,9 @@ func (it *item) shape() callnormv1.EventKind {
 		case of.fits:
 			shape = of.kind
 		}
+	}
+	if shape == 0 && !named && it.has("sessionId") {
+		return callnormv1.EventKind_EVENT_KIND_CALL_REPORTED
 	}
 	return shape
 }

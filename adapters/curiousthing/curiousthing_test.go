@@ -192,6 +192,9 @@ func TestEventNames(t *testing.T) {
 		"by the envelope, against the path":   {path: "SMSSent", body: `{"eventType": "SMSReceived", "data": ` + message + `}`, want: callnormv1.EventKind_EVENT_KIND_MESSAGE_RECEIVED, mapping: callnormv1.Mapping_MAPPING_EXACT},
 		"by the members, against the path":    {path: "CallComplete", body: message, want: callnormv1.EventKind_EVENT_KIND_MESSAGE_EXCHANGED, mapping: callnormv1.Mapping_MAPPING_HEURISTIC},
 		"by the path, where members fit none": {path: "callcomplete", body: `{"phone": "61491573087"}`, want: callnormv1.EventKind_EVENT_KIND_CALL_REPORTED, mapping: callnormv1.Mapping_MAPPING_EXACT},
+		"by the envelope, beside a session":   {body: `{"eventType": "CallAttempted", "data": {"status": "failed", "sessionId": "s"}}`, want: callnormv1.EventKind_EVENT_KIND_CALL_ATTEMPTED, mapping: callnormv1.Mapping_MAPPING_EXACT},
+		"by the path, beside a session":       {path: "CallReceived", body: `{"phone": "61491573087", "sessionId": "s"}`, want: callnormv1.EventKind_EVENT_KIND_CALL_RECEIVED, mapping: callnormv1.Mapping_MAPPING_EXACT},
+		"by the members, beside a session":    {body: `{"type": "inbound", "sessionId": "s"}`, want: callnormv1.EventKind_EVENT_KIND_CALL_RECEIVED, mapping: callnormv1.Mapping_MAPPING_HEURISTIC},
 		"by a session alone":                  {body: `{"sessionId": "s"}`, want: callnormv1.EventKind_EVENT_KIND_CALL_REPORTED, mapping: callnormv1.Mapping_MAPPING_HEURISTIC},
 		"by an envelope in another case":      {body: `{"eventType": "call_attempted", "data": {"status": "failed"}}`, want: callnormv1.EventKind_EVENT_KIND_CALL_ATTEMPTED, mapping: callnormv1.Mapping_MAPPING_EXACT},
 	} {
