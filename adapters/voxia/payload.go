@@ -347,7 +347,7 @@ func (p *payload) readMessage(r *wire.Reader, m *callnormv1.Message) {
 		case "text":
 			m.Text = r.Text()
 		case "uri":
-			m.Uri = r.Text()
+			m.Uri = p.identify(readWord(r))
 		}
 	}
 }
