@@ -207,11 +207,13 @@ func (p *report) setStatus(o *callnormv1.CallOutcome) {
 	}
 }
 
-// setEnd says why the call ended. The reason tells it best; but "undefined" tells less than some statuses do.
+// setEnd says why the call ended. The reason tells it best; but "undefined" tells less than some statuses do, and "voicemail" less
+// than those that tell what became of it.
 func (p *report) setEnd(o *callnormv1.CallOutcome, byStatus, byReason ending) {
 	const untold, nobody = callnormv1.EndReason_END_REASON_UNSPECIFIED, callnormv1.AnsweredByKind_ANSWERED_BY_KIND_UNSPECIFIED
 	why := byReason
-	if why.reason == untold && byStatus.reason != untold {
+	vague := why.reason == untold || why.reason == voicemailReached.reason && byStatus.voicemail() && byStatus.reason != why.reason
+	if vague && byStatus.reason != untold {
 		why = byStatus
 		if byReason.word != "" && byReason.answeredBy == nobody {
 			p.notes.UnmappedText(byReason.path, byReason.word)

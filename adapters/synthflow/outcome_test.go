@@ -112,7 +112,7 @@ func TestEndReasonWords(t *testing.T) {
 		"agent_ended_call":       {end: callnormv1.EndReason_END_REASON_AGENT_HANGUP, endedBy: agent, mapping: exact},
 		"human_ended_call":       {end: callnormv1.EndReason_END_REASON_CUSTOMER_HANGUP, endedBy: customer, mapping: exact},
 		"timeout":                {end: callnormv1.EndReason_END_REASON_TIMEOUT, mapping: exact},
-		"error":                  {end: callnormv1.EndReason_END_REASON_OTHER, mapping: exact},
+		"error":                  {end: callnormv1.EndReason_END_REASON_ERROR, mapping: exact},
 		// What receivers have met, and what nobody has.
 		"Failed to start outbound call": {end: callnormv1.EndReason_END_REASON_TELEPHONY_ERROR, endedBy: system, mapping: heuristic},
 		"recovery_unresolved":           {end: callnormv1.EndReason_END_REASON_OTHER, mapping: none},
@@ -204,6 +204,45 @@ func TestStatusWordsInThePlaceOfTheReason(t *testing.T) {
 				t.Error("nothing says that the word is misplaced")
 			}
 		})
+	}
+}
+
+func TestVoicemailAsTheReason(t *testing.T) {
+	const (
+		reached = callnormv1.EndReason_END_REASON_VOICEMAIL
+		left    = callnormv1.EndReason_END_REASON_VOICEMAIL_LEFT
+		hungUp  = callnormv1.EndReason_END_REASON_VOICEMAIL_DETECTED_HANGUP
+	)
+	for _, test := range []struct {
+		status, reason, raw string
+		want                callnormv1.EndReason
+	}{
+		{"hangup_on_voicemail", "voicemail", "hangup_on_voicemail", hungUp},
+		{"left_voicemail", "voicemail", "left_voicemail", left},
+		{"left_voicemail", "voicemail_cut_off", "left_voicemail", left},
+		{"hangup_on_voicemail", "voicemail_message_left", "voicemail_message_left", left},
+		{"voicemail_detected", "voicemail", "voicemail", reached},
+		{"completed", "voicemail", "voicemail", reached},
+		{"spam", "voicemail", "voicemail", reached},
+	} {
+		call := one(t, map[string]any{"call": map[string]any{"call_id": "c-1", "status": test.status, "end_call_reason": test.reason}})
+		end, answered := call.GetEnd(), call.GetAnsweredBy()
+		if end.GetReason() != test.want || end.GetReasonRaw() != test.raw || end.GetReasonMapping() != exact {
+			t.Errorf("%s, %s: %v", test.status, test.reason, end)
+		}
+		if answered.GetValue() != voicemail || answered.GetRaw() != test.reason {
+			t.Errorf("%s, %s: %v", test.status, test.reason, answered)
+		}
+	}
+}
+
+func TestBlankWordsAreNone(t *testing.T) {
+	call := one(t, map[string]any{
+		"status": "completed", "error_message": "agent_goodbye",
+		"call": map[string]any{"call_id": "c-1", "status": " ", "call_status": " ", "end_call_reason": " "},
+	})
+	if call.GetStatusRaw() != "completed" || call.GetEnd().GetReasonRaw() != "agent_goodbye" || call.GetProvenance().GetUnmappedCount() != 0 {
+		t.Errorf("status %q, end %v, %v", call.GetStatusRaw(), call.GetEnd(), call.GetProvenance())
 	}
 }
 

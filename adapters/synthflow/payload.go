@@ -187,7 +187,7 @@ func (p *report) begin(r *wire.Reader) {
 func (p *report) member(r *wire.Reader, name string) {
 	switch name {
 	case "status":
-		p.status = r.Word()
+		p.status = wire.NotBlank(r.Word())
 	case "error_message":
 		p.errorMessage = r.Text()
 	case "lead":
@@ -272,11 +272,11 @@ func (c *call) member(r *wire.Reader, name string) {
 	case "_id":
 		c.recordID = wire.NotBlank(r.Text())
 	case "status":
-		c.status = r.Word()
+		c.status = wire.NotBlank(r.Word())
 	case "call_status":
 		c.recordStatus = readRecordStatus(r)
 	case "end_call_reason":
-		c.endReason = r.Word()
+		c.endReason = wire.NotBlank(r.Word())
 	case "custom_end_call_reason":
 		c.customEndReason = wire.NotBlank(r.Text())
 	case "type_of_call":
@@ -366,7 +366,7 @@ func readTime(r *wire.Reader) *timestamppb.Timestamp {
 // one counts, since a list of states grows at its end, unless an earlier one says more. The others are kept.
 func readRecordStatus(r *wire.Reader) string {
 	if r.Kind() != '[' {
-		return r.Word()
+		return wire.NotBlank(r.Word())
 	}
 	counts, countsPath, warned := "", "", false
 	list, notes := r.Path(), r.Notes()

@@ -117,9 +117,9 @@ var endReasons = words.Table[endMeaning]{
 		"human_ended_call": {reason: callnormv1.EndReason_END_REASON_CUSTOMER_HANGUP, by: callnormv1.EndedBy_ENDED_BY_CUSTOMER},
 		"max_duration":     {reason: callnormv1.EndReason_END_REASON_MAX_DURATION, by: callnormv1.EndedBy_ENDED_BY_SYSTEM},
 		"timeout":          {reason: callnormv1.EndReason_END_REASON_TIMEOUT, ambiguous: true},
-		"error":            {reason: callnormv1.EndReason_END_REASON_OTHER, ambiguous: true}, // nobody tells whose error
+		"error":            {reason: callnormv1.EndReason_END_REASON_ERROR, ambiguous: true}, // nobody tells whose error
 		"custom_end_call":  {reason: callnormv1.EndReason_END_REASON_CUSTOM_RULE},
-		"undefined":        {ambiguous: true}, // "The reason for the call ending is not specified."
+		"undefined":        {}, // "The reason for the call ending is not specified." Least of all is it an error.
 	},
 	Seen: map[string]endMeaning{
 		"failed_to_start_outbound_call": {
