@@ -12,14 +12,18 @@ type Meaning struct {
 	By callnormv1.EndedBy
 }
 
-// Find returns what a final response code means. Provisional codes are no outcome, and those that the registry does not know mean
-// nothing here.
+// Find returns what a final response code means. Provisional codes are no outcome, and codes that the registry does not know mean
+// what all of their hundred have in common: RFC 3261 section 8.1.3.2 wants them to be understood like that.
 func Find(code int32) (Meaning, bool) {
 	meaning, ok := meanings[code]
+	if !ok {
+		meaning, ok = classes[code/100]
+	}
 	return meaning, ok
 }
 
 var (
+	completed  = Meaning{Status: callnormv1.CallStatus_CALL_STATUS_COMPLETED, Reason: callnormv1.EndReason_END_REASON_CONVERSATION_ENDED}
 	invalid    = Meaning{callnormv1.CallStatus_CALL_STATUS_FAILED, callnormv1.EndReason_END_REASON_INVALID_NUMBER, callnormv1.EndedBy_ENDED_BY_UNSPECIFIED}
 	misdialed  = Meaning{Status: callnormv1.CallStatus_CALL_STATUS_FAILED, Reason: callnormv1.EndReason_END_REASON_INVALID_NUMBER}
 	busy       = Meaning{callnormv1.CallStatus_CALL_STATUS_BUSY, callnormv1.EndReason_END_REASON_BUSY, callnormv1.EndedBy_ENDED_BY_CALLEE}
@@ -33,7 +37,7 @@ var (
 )
 
 var meanings = map[int32]Meaning{
-	200: {Status: callnormv1.CallStatus_CALL_STATUS_COMPLETED, Reason: callnormv1.EndReason_END_REASON_CONVERSATION_ENDED},
+	200: completed,
 	300: telephony,
 	301: invalid, // the number changed
 	302: telephony,
@@ -90,3 +94,6 @@ var meanings = map[int32]Meaning{
 	// An analytics engine refused, not the callee (RFC 8688).
 	608: {callnormv1.CallStatus_CALL_STATUS_BLOCKED, callnormv1.EndReason_END_REASON_MARKED_AS_SPAM, callnormv1.EndedBy_ENDED_BY_CARRIER},
 }
+
+// classes holds what the hundreds of codes mean.
+var classes = map[int32]Meaning{2: completed, 3: telephony, 4: telephony, 5: telephony, 6: declined}

@@ -48,8 +48,14 @@ func TestEveryCodeOfTheTable(t *testing.T) {
 	}
 }
 
-func TestAnUnknownCode(t *testing.T) {
-	for _, code := range []int32{0, 99, 299, 499, 999, -1} {
+func TestAnUnknownCodeMeansWhatItsHundredDoes(t *testing.T) {
+	for code, class := range map[int32]string{
+		299: "completed", 399: "failed_telephony", 477: "failed_telephony", 599: "failed_telephony", 699: "rejected",
+	} {
+		meaning, _ := sip.Find(code)
+		adaptertest.CheckClass(t, class, &callnormv1.CallOutcome{Status: meaning.Status, End: &callnormv1.CallEnd{Reason: meaning.Reason}})
+	}
+	for _, code := range []int32{0, 99, 199, 700, 999, -1} {
 		if meaning, known := sip.Find(code); known {
 			t.Errorf("%d means %v", code, meaning)
 		}
