@@ -86,7 +86,7 @@ func (p *payload) notice() *callnormv1.Notice {
 
 // tells says whether the body is about a call at all.
 func (p *payload) tells() bool {
-	called := p.callID.text+p.cID.text != ""
+	called := p.callID.text+p.cID.text+p.citedID.text != ""
 	_, known := events[p.event.plain()]
 	return called && (p.members > 0 || p.event.text != "") || known || p.completed != nil && p.status.text != ""
 }

@@ -51,7 +51,7 @@ func (p *payload) reports() bool {
 	return told != "" || p.completed != nil || p.measured || !p.enriched
 }
 
-// setIDs reads the ids. `c_id` is a copy.
+// setIDs reads the ids. `c_id` is a copy, and so is what a citation tells; an event may have no other.
 func (p *payload) setIDs() {
 	o := &p.call
 	o.ProviderCallId = p.identify(p.callID)
@@ -63,6 +63,9 @@ func (p *payload) setIDs() {
 			p.notes.Warn(callnormv1.WarningKind_WARNING_KIND_CONTRADICTION, p.cID.path, "differs from call_id, which counts")
 		}
 		p.leaveWord(p.cID)
+	}
+	if o.GetProviderCallId() == "" {
+		o.ProviderCallId = p.identify(p.citedID)
 	}
 	o.AccountIds = p.withID(o.GetAccountIds(), "bland.user_id", p.userID)
 }
@@ -285,10 +288,13 @@ func (p *payload) inferStatus(status statusMeaning, queued queueMeaning, failed 
 		o.Status = callnormv1.CallStatus_CALL_STATUS_COMPLETED
 	case failed.Status != callnormv1.CallStatus_CALL_STATUS_UNSPECIFIED:
 		o.Status, from = failed.Status, p.errorMessage
+	case queued.open: // the queue has not heard yet that the call is over
+		o.Status = callnormv1.CallStatus_CALL_STATUS_UNSPECIFIED
 	default:
 		o.Status, from = queued.status, p.queueStatus
 	}
 	if o.GetStatus() == callnormv1.CallStatus_CALL_STATUS_UNSPECIFIED {
+		o.StatusMapping = callnormv1.Mapping_MAPPING_UNSPECIFIED
 		return
 	}
 	o.StatusMapping = callnormv1.Mapping_MAPPING_HEURISTIC

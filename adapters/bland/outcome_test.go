@@ -246,6 +246,15 @@ func TestEveryQueueStatus(t *testing.T) {
 
 			o = outcome(t, fmt.Sprintf(`"status":"completed","completed":true,"queue_status":%q`, word))
 			check(t, "a good call", []any{o.GetStatus(), o.GetStatusMapping(), o.GetCompleteness()}, []any{completed, exact, final})
+
+			over := want.alone
+			if want.completeness == partial {
+				over = untold // a call that is over neither waits nor goes on
+			}
+			o = outcome(t, fmt.Sprintf(`"status":"unknown","completed":true,"queue_status":%q`, word))
+			check(t, "a call of an unknown end", []any{o.GetStatus(), o.GetCompleteness()}, []any{over, final})
+			o = outcome(t, fmt.Sprintf(`"status":"started","completed":true,"queue_status":%q`, word))
+			check(t, "a call of an old status", []any{o.GetStatus(), o.GetStatusMapping() == callnormv1.Mapping_MAPPING_UNSPECIFIED}, []any{over, over == untold})
 		})
 	}
 	o := outcome(t, `"status":"completed","queue_status":"lost"`)

@@ -25,6 +25,7 @@ type payload struct {
 	enriched                    bool // it has something that is made after the call
 
 	callID, cID word
+	citedID     word // the call's, as the first citation tells it
 	userID      word
 
 	status, queueStatus, errorMessage word
@@ -341,8 +342,12 @@ func (p *payload) readCitations(r *wire.Reader) {
 				cited := false
 				r.Peek(func(r *wire.Reader) { field.Rationale, cited = readUtterances(r) })
 				keepIf(r, cited)
-			case "call_id": // the call's, told again
-				r.Skip()
+			case "call_id": // the call's, told again, or nowhere else
+				if p.citedID.text == "" {
+					p.citedID = readWord(r)
+				} else {
+					r.Skip()
+				}
 			}
 		}
 		p.call.ExtractedFields = append(p.call.ExtractedFields, field)
