@@ -125,11 +125,20 @@ func (c *record) setFailure() {
 	c.setFailureStatus()
 	c.addExternal(carrierOf(f.kind.text, f.callSID.text), f.callSID)
 	o.AccountIds = c.withID(o.GetAccountIds(), "twilio.account_sid", f.accountSID)
-	c.differs(f.caller, f.from.GetPhone().GetAsReceived())
-	c.differs(f.called, f.to.GetPhone().GetAsReceived())
+	f.from = c.party(f.from, f.caller)
+	f.to = c.party(f.to, f.called)
 	if f.errorReason != "" || f.errorCode != "" {
 		o.Error = &callnormv1.CallError{Code: f.errorCode, Message: f.errorReason}
 	}
+}
+
+// party returns one side of the call. Its older copy is the same unless something is wrong, and counts where it is alone.
+func (c *record) party(told *callnormv1.Endpoint, older word) *callnormv1.Endpoint {
+	if told == nil {
+		return endpoint(older.text)
+	}
+	c.differs(older, told.GetPhone().GetAsReceived()+told.GetSipUri())
+	return told
 }
 
 // setFailureStatus reads ElevenLabs' word first. Where it does not know why, the carrier's word and code tell the reason; the status
@@ -151,6 +160,7 @@ func (c *record) setFailureStatus() {
 	byCode, coded := sip.Meaning{}, false
 	if f.sipCode != nil {
 		byCode, coded = sip.Find(*f.sipCode)
+		coded = coded && byCode.Status != callnormv1.CallStatus_CALL_STATUS_COMPLETED // which tells nothing of a failure
 	}
 	code := ""
 	if coded {

@@ -172,6 +172,8 @@ func TestTerminationTexts(t *testing.T) {
 		"end_call tool was called.":                        {callnormv1.EndReason_END_REASON_AGENT_HANGUP, agent},
 		"voicemail_detection tool was called.":             {callnormv1.EndReason_END_REASON_VOICEMAIL, system},
 		"Conversation exceeded max duration":               {callnormv1.EndReason_END_REASON_MAX_DURATION, system},
+		"Max conversation duration exceeded":               {callnormv1.EndReason_END_REASON_MAX_DURATION, system},
+		"max-duration reached":                             {callnormv1.EndReason_END_REASON_MAX_DURATION, system},
 		"Maximum conversation length reached":              {callnormv1.EndReason_END_REASON_MAX_DURATION, system},
 		"Ending conversation due to silence":               {callnormv1.EndReason_END_REASON_SILENCE_TIMEOUT, system},
 		"ended because of INACTIVITY":                      {callnormv1.EndReason_END_REASON_SILENCE_TIMEOUT, system},
@@ -391,8 +393,11 @@ func TestFailureReasons(t *testing.T) {
 }
 
 func TestEverySIPCodeOfAnUnknownFailure(t *testing.T) {
-	for code := int32(300); code < 700; code++ {
+	for code := int32(100); code < 700; code++ {
 		meaning, known := sip.Find(code)
+		if meaning.Status == callnormv1.CallStatus_CALL_STATUS_COMPLETED {
+			meaning, known = sip.Meaning{}, false
+		}
 		for _, body := range []object{{"sip_status_code": code}, {"SipResponseCode": strconv.Itoa(int(code)), "CallStatus": "failed"}} {
 			call := normalize(t, event("call_initiation_failure", object{
 				"conversation_id": "c", "failure_reason": "unknown", "metadata": object{"type": "sip", "body": body},

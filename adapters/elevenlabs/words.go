@@ -247,10 +247,8 @@ var terminations = []struct {
 	{"error", somethingFailed},
 	{"fail", somethingFailed},
 	{"exception", somethingFailed},
-	{"max duration", tookTooLong},
-	{"max_duration", tookTooLong},
+	{"duration", tookTooLong}, // also a maximal one
 	{"maximum", tookTooLong},
-	{"duration limit", tookTooLong},
 	{"exceeded", timedOut}, // some limit
 	{"timeout", timedOut},
 	{"timed out", timedOut},
