@@ -243,7 +243,6 @@ var terminations = []struct {
 	{"asr", endMeaning{reason: callnormv1.EndReason_END_REASON_STT_ERROR, by: callnormv1.EndedBy_ENDED_BY_SYSTEM, fault: true}},
 	{"remote party", customerHungUp},        // "Call ended by remote party"
 	{"client disconnected", customerHungUp}, // also with the code of the connection's close behind it
-	{"client_disconnected", customerHungUp},
 	{"error", somethingFailed},
 	{"fail", somethingFailed},
 	{"exception", somethingFailed},
@@ -262,6 +261,8 @@ var terminations = []struct {
 	{"by user", customerHungUp},
 	{"user ended", customerHungUp},
 	{"user hung up", customerHungUp},
+	{"user hangup", customerHungUp},
+	{"user left", customerHungUp},
 	{"user disconnected", customerHungUp},
 	{"by the caller", customerHungUp},
 	{"by caller", customerHungUp},
@@ -287,11 +288,15 @@ var (
 	platformFailed  = endMeaning{reason: callnormv1.EndReason_END_REASON_PLATFORM_ERROR, by: callnormv1.EndedBy_ENDED_BY_SYSTEM, fault: true}
 )
 
+// blanks writes a text in words, as it is where it is a name (`user_ended`).
+var blanks = strings.NewReplacer("_", " ", "-", " ")
+
 // findTermination returns what a text on the end means, if it holds a part that tells.
 func findTermination(text string) (endMeaning, bool) {
 	text = strings.ToLower(text)
+	spaced := blanks.Replace(text)
 	for _, t := range terminations {
-		if strings.Contains(text, t.part) {
+		if strings.Contains(text, t.part) || strings.Contains(spaced, t.part) {
 			return t.endMeaning, true
 		}
 	}
