@@ -260,7 +260,8 @@ func (p *report) correctStatus(o *callnormv1.CallOutcome) {
 }
 
 // setTimes reads how long the call took, and computes what is not told. Payloads of 2024 have neither a start nor an end; the times of
-// the messages then show between which moments it went on at least.
+// the messages then show between which moments it went on at least. Where they have none either, a call in which something was said
+// went on between its making and the report.
 func (p *report) setTimes(o *callnormv1.CallOutcome, first, last time.Time) {
 	const milliseconds, seconds, minutes = 0, 1, 2
 	for _, unit := range []int{milliseconds, seconds, minutes} {
@@ -282,6 +283,9 @@ func (p *report) setTimes(o *callnormv1.CallOutcome, first, last time.Time) {
 	case told && (measured-o.GetTotalDuration().AsDuration()).Abs() > time.Second:
 		p.notes.Warn(callnormv1.WarningKind_WARNING_KIND_CONTRADICTION, p.path(endedAt), "start and end are not as far apart as the duration, which counts")
 	}
+	if o.GetCompleteness() == final && o.GetTranscript() != nil {
+		first, last = either(first, p.times[createdAt]), either(last, p.times[timestamp])
+	}
 	if o.GetStartTime() == nil && !first.IsZero() {
 		o.StartTime = timestamppb.New(first)
 		p.notes.Derived("start_time")
@@ -290,6 +294,14 @@ func (p *report) setTimes(o *callnormv1.CallOutcome, first, last time.Time) {
 		o.EndTime = timestamppb.New(last)
 		p.notes.Derived("end_time")
 	}
+}
+
+// either returns a moment, or another one in its place when it is not known.
+func either(t time.Time, otherwise *timestamppb.Timestamp) time.Time {
+	if t.IsZero() && otherwise != nil {
+		return otherwise.AsTime()
+	}
+	return t
 }
 
 // setTransfers reads where the call was handed over to. The artifact tells each attempt and what became of it; the destination tells
