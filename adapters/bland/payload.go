@@ -300,13 +300,13 @@ func (p *payload) readVariables(r *wire.Reader) {
 				})
 				continue
 			}
-			value := r.Value()
-			p.call.Variables = append(p.call.Variables, &callnormv1.NamedValue{Name: name, Value: value})
+			named := r.NamedValue(name)
+			p.call.Variables = append(p.call.Variables, named)
 			switch name {
 			case "timezone":
-				p.call.TimeZone = value.GetStringValue()
+				p.call.TimeZone = named.GetValue().GetStringValue()
 			case "country": // of `phone_number`, which is the contact's
-				p.country = value.GetStringValue()
+				p.country = named.GetValue().GetStringValue()
 			}
 		}
 	})

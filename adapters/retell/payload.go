@@ -326,7 +326,7 @@ func (p *payload) readHeaders(r *wire.Reader) {
 		case "xtwilioaccountsid":
 			p.call.AccountIds = p.withID(p.call.GetAccountIds(), "twilio.account_sid", readWord(r))
 		default:
-			p.attached = append(p.attached, &callnormv1.NamedValue{Name: "custom_sip_headers." + name, Value: r.Value()})
+			p.attached = append(p.attached, r.NamedValue("custom_sip_headers."+name))
 		}
 	}
 }

@@ -252,7 +252,7 @@ func (p *report) readMetadata(r *wire.Reader) {
 			p.variables = append(p.variables, r.NamedValues()...)
 			continue
 		}
-		p.metadata = append(p.metadata, &callnormv1.NamedValue{Name: name, Value: r.Value()})
+		p.metadata = append(p.metadata, r.NamedValue(name))
 	}
 }
 

@@ -238,7 +238,7 @@ func (p *payload) otherMember(r *wire.Reader, name string) {
 		case p.byQuery && words.Credential(name):
 			r.Skip()
 		case p.byQuery && name != "" && name[0] >= 'a' && name[0] <= 'z': // as no field of Twilio's begins
-			p.metadata = append(p.metadata, &callnormv1.NamedValue{Name: name, Value: r.Value()})
+			p.metadata = append(p.metadata, r.NamedValue(name))
 		}
 	}
 }
@@ -279,7 +279,7 @@ func customParameters(query string) []*callnormv1.NamedValue {
 	_ = wire.ReadForm([]byte(query), func(r *wire.Reader) { // a query that is no form says nothing
 		for name := range r.Members() {
 			if !words.Credential(name) {
-				list = append(list, &callnormv1.NamedValue{Name: name, Value: r.Value()})
+				list = append(list, r.NamedValue(name))
 			}
 		}
 	})

@@ -21,10 +21,10 @@ func (r *Reader) Money(currency string, places int) *callnormv1.Money {
 // exponent is written out. It returns the empty text for null and the empty text.
 func (r *Reader) Decimal(places int) string {
 	v, literal := r.number()
-	if literal == "" {
+	if len(literal) == 0 {
 		return ""
 	}
-	text, ok := Decimal(literal, places)
+	text, ok := Decimal(string(literal), places)
 	if !ok {
 		r.keepOdd(v, "is no amount that can be written out")
 	}

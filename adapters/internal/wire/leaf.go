@@ -79,10 +79,10 @@ func (r *Reader) Bool() *bool {
 // Int reads a whole number of 32 bits, also one that is written as a text.
 func (r *Reader) Int() *int32 {
 	v, literal := r.number()
-	if literal == "" {
+	if len(literal) == 0 {
 		return nil
 	}
-	f, err := strconv.ParseFloat(literal, 64)
+	f, err := strconv.ParseFloat(string(literal), 64)
 	if err != nil || f != math.Trunc(f) || math.Abs(f) > math.MaxInt32 {
 		r.keepOdd(v, "is no whole number of 32 bits")
 		return nil
@@ -94,17 +94,19 @@ func (r *Reader) Int() *int32 {
 // Duration reads a span of time that is given in a unit, also as a text.
 func (r *Reader) Duration(unit time.Duration) *durationpb.Duration {
 	v, literal := r.number()
-	if literal == "" {
+	if len(literal) == 0 {
 		return nil
 	}
 	// A year is longer than any call.
 	const longest = float64(366 * 24 * time.Hour)
-	f, err := strconv.ParseFloat(literal, 64)
+	f, err := strconv.ParseFloat(string(literal), 64)
 	if err != nil || f < 0 || f*float64(unit) > longest {
 		r.keepOdd(v, "is no length of a call")
 		return nil
 	}
-	return durationpb.New(time.Duration(math.Round(f * float64(unit))))
+	length, span := time.Duration(math.Round(f*float64(unit))), r.Notes().read.spans.New()
+	span.Seconds, span.Nanos = int64(length/time.Second), int32(length%time.Second)
+	return span
 }
 
 // Time reads a moment: ISO 8601, the form of mail and of HTTP headers (RFC 2822), or the seconds or milliseconds since 1970 as a
@@ -238,23 +240,20 @@ func isNumber(literal string) bool {
 }
 
 // number reads a number, also one that is written as a text, and returns it as it stands and as a literal. The literal is
-// empty for null, the empty text, and what is no number; that is kept.
-func (r *Reader) number() (jsontext.Value, string) {
-	v := r.value()
+// empty for null, the empty text, and what is no number; that is kept. It stands where plainText has it.
+func (r *Reader) number() (v jsontext.Value, literal []byte) {
+	v = r.value()
 	switch kindOf(v) {
 	case '0':
-		return v, string(v)
+		return v, v
 	case '"':
-		literal := strings.TrimSpace(r.name(v))
-		if literal == "" {
-			return v, ""
-		}
-		if isNumber(literal) {
+		literal = bytes.TrimSpace(r.plainText(v))
+		if len(literal) == 0 || isNumber(string(literal)) {
 			return v, literal
 		}
 	}
 	r.keepOdd(v, "is no number")
-	return v, ""
+	return v, nil
 }
 
 // Value reads a value whose type only the customer knows. It returns nil for null.
@@ -262,7 +261,10 @@ func (r *Reader) Value() *callnormv1.Value {
 	v := r.value()
 	switch kindOf(v) {
 	case '"':
-		return &callnormv1.Value{Kind: &callnormv1.Value_StringValue{StringValue: r.unquote(v)}}
+		text := r.Notes().read.texts.New()
+		text.kind.StringValue = r.unquote(v)
+		text.value.Kind = &text.kind
+		return &text.value
 	case 't', 'f':
 		return &callnormv1.Value{Kind: &callnormv1.Value_BoolValue{BoolValue: kindOf(v) == 't'}}
 	case '0':
@@ -343,13 +345,20 @@ func holdsJSON(text jsontext.Value) bool {
 	return len(text) > 0 && (text[0] == '{' || text[0] == '[') && text.IsValid(lenient)
 }
 
+// NamedValue reads a value whose type only the customer knows, under its name. Of null there is only the name.
+func (r *Reader) NamedValue(name string) *callnormv1.NamedValue {
+	named := r.Notes().read.named.New()
+	named.Name, named.Value = name, r.Value()
+	return named
+}
+
 // NamedValues reads the members of an object, or a list of {key, value} pairs, both also as JSON within a text.
 func (r *Reader) NamedValues() []*callnormv1.NamedValue {
 	var list []*callnormv1.NamedValue
 	r.Embedded(func(r *Reader) {
 		if r.Kind() == '[' {
 			for range r.Elements() {
-				pair := &callnormv1.NamedValue{}
+				pair := r.Notes().read.named.New()
 				for name := range r.Members() {
 					switch name {
 					case "key", "name":
@@ -368,7 +377,7 @@ func (r *Reader) NamedValues() []*callnormv1.NamedValue {
 			return
 		}
 		for name := range r.Members() {
-			list = append(list, &callnormv1.NamedValue{Name: name, Value: r.Value()})
+			list = append(list, r.NamedValue(name))
 		}
 	})
 	return list

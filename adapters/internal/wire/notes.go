@@ -6,6 +6,7 @@ import (
 
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
 	"github.com/go-json-experiment/json/jsontext"
+	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 // Notes collects what a reader of an outcome should know beside its facts. They become its provenance.
@@ -15,6 +16,20 @@ type Notes struct {
 	warnings   Room[callnormv1.Warning]
 	bytes      int // of the unmapped fields
 	truncated  bool
+	read       rooms
+}
+
+// rooms are for what is read of one outcome.
+type rooms struct {
+	spans Room[durationpb.Duration]
+	named Room[callnormv1.NamedValue]
+	texts Room[textValue]
+}
+
+// textValue is a value that is a text, as most are.
+type textValue struct {
+	value callnormv1.Value
+	kind  callnormv1.Value_StringValue
 }
 
 // What is kept of unmapped fields, warnings and paths in one outcome. The delivery holds all of them; unmapped fields are
