@@ -50,6 +50,10 @@ func (p *payload) readLines(r *wire.Reader) {
 				r.Skip()
 			}
 		}
+		if p.lines == nil {
+			const usual = 8
+			p.lines = make([]line, 0, usual)
+		}
 		p.lines = append(p.lines, l)
 	}
 }
@@ -143,8 +147,11 @@ func (p *payload) transferBegin() *time.Duration {
 // addSegments adds the turns of a transcript that is made from the recording. The second speaker of those before a transfer is the
 // agent, and of those after it the human who took over; the first is the contact in both.
 func (p *payload) addSegments(t *callnormv1.Transcript, segments []segment, begin *time.Duration, second string) {
+	turns := wire.RoomFor[callnormv1.TranscriptTurn](len(segments))
+	t.Turns = slices.Grow(t.GetTurns(), len(segments))
 	for _, s := range segments {
-		turn := &callnormv1.TranscriptTurn{RoleRaw: cmp.Or(s.label, s.speaker), Text: s.text, Confidence: s.confidence}
+		turn := turns.New()
+		turn.RoleRaw, turn.Text, turn.Confidence = cmp.Or(s.label, s.speaker), s.text, s.confidence
 		who := s.label
 		if who == "" {
 			who = map[string]string{"1": speakerUser, "2": second}[s.speaker]
@@ -174,6 +181,8 @@ func later(m measure, begin time.Duration) *durationpb.Duration {
 
 // addLines adds the turns of the live transcript.
 func (p *payload) addLines(t *callnormv1.Transcript) {
+	turns := wire.RoomFor[callnormv1.TranscriptTurn](len(p.lines))
+	t.Turns = make([]*callnormv1.TranscriptTurn, 0, len(p.lines))
 	for _, l := range p.lines {
 		switch {
 		case l.speaker.plain() == agentAction:
@@ -182,9 +191,9 @@ func (p *payload) addLines(t *callnormv1.Transcript) {
 			p.leaveWord(l.speaker)
 			continue
 		}
-		turn := &callnormv1.TranscriptTurn{
-			Role: p.role(l.speaker), RoleRaw: l.speaker.text, Text: l.text, StartTime: l.at, StartOffset: p.sinceStart(l.at),
-		}
+		turn := turns.New()
+		turn.Role, turn.RoleRaw, turn.Text = p.role(l.speaker), l.speaker.text, l.text
+		turn.StartTime, turn.StartOffset = l.at, p.sinceStart(l.at)
 		p.counted = p.counted || turn.GetStartOffset() != nil
 		t.Turns = append(t.Turns, turn)
 	}

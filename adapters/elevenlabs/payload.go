@@ -51,6 +51,7 @@ type record struct {
 	channel       channel
 	usedVoicemail bool
 	usedTransfer  bool
+	turnRoom      wire.Room[callnormv1.TranscriptTurn]
 	turns         []*callnormv1.TranscriptTurn
 	turnsPath     string
 	tools         tools
@@ -271,6 +272,10 @@ func (c *record) readAudioFlag(r *wire.Reader, name string) {
 		return
 	}
 	c.hasAudio = c.hasAudio || name == "has_audio"
+	if c.audioFlags == nil {
+		const all = 3
+		c.audioFlags = make([]word, 0, all)
+	}
 	c.audioFlags = append(c.audioFlags, word{r.Path(), name})
 	r.Skip()
 }
@@ -489,7 +494,7 @@ func (c *record) readClientData(r *wire.Reader) {
 				if words.Credential(name) {
 					r.Skip()
 				} else {
-					c.call.Metadata = append(c.call.Metadata, &callnormv1.NamedValue{Name: name, Value: r.Value()})
+					c.call.Metadata = append(c.call.Metadata, r.NamedValue(name))
 				}
 			}
 		case "user_id":
@@ -519,9 +524,9 @@ func (c *record) readVariables(r *wire.Reader) {
 			continue
 		}
 		path := r.Path()
-		value := r.Value()
-		c.call.Variables = append(c.call.Variables, &callnormv1.NamedValue{Name: name, Value: value})
-		switch text := strings.TrimSpace(value.GetStringValue()); name {
+		named := r.NamedValue(name)
+		c.call.Variables = append(c.call.Variables, named)
+		switch text := strings.TrimSpace(named.GetValue().GetStringValue()); name {
 		case "system__caller_id":
 			c.phone.from = text
 		case "system__called_number":

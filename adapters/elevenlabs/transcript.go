@@ -39,7 +39,7 @@ func (c *record) readTranscript(r *wire.Reader) {
 }
 
 func (c *record) readTurn(r *wire.Reader) *callnormv1.TranscriptTurn {
-	turn := &callnormv1.TranscriptTurn{}
+	turn := c.turnRoom.New()
 	parts, partsPath := "", ""
 	first := len(c.tools.list)
 	for name := range r.Members() {
@@ -134,6 +134,7 @@ const (
 
 // tools are the uses of tools. A result comes in the same turn as its call or in a later one, and carries the same id.
 type tools struct {
+	room wire.Room[callnormv1.ToolCall]
 	list []*tool
 	open map[string][]*tool // calls without a result, by id, or by name where there is none
 }
@@ -163,7 +164,7 @@ func (l *tools) readCall(r *wire.Reader) string {
 	if r.Kind() != '{' {
 		return "" // what is no call is kept
 	}
-	t := &tool{call: &callnormv1.ToolCall{}, path: r.Path()}
+	t := &tool{call: l.room.New(), path: r.Path()}
 	for name := range r.Members() {
 		switch name {
 		case "type":

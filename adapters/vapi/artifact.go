@@ -21,7 +21,7 @@ const (
 
 func (p *report) readArtifact(r *wire.Reader, rank rank) {
 	p.hasArtifact = p.hasArtifact || r.Kind() == '{'
-	at := within(r, rank)
+	at := p.within(r, rank)
 	for name := range r.Members() {
 		switch name {
 		case "structuredOutputs":
@@ -119,7 +119,7 @@ func (p *report) readRecording(r *wire.Reader, kind callnormv1.RecordingKind, na
 }
 
 func (p *report) readAnalysis(r *wire.Reader, rank rank) {
-	at := within(r, rank)
+	at := p.within(r, rank)
 	for name := range r.Members() {
 		switch name {
 		case "summary":
@@ -254,7 +254,7 @@ func (p *report) readScorecards(r *wire.Reader) {
 
 // readVariables reads the variables of the conversation. Some are set by Vapi, and say again who takes part.
 func (p *report) readVariables(r *wire.Reader) {
-	prefix := within(r, inVariables).prefix
+	prefix := p.within(r, inVariables).prefix
 	r.Embedded(func(r *wire.Reader) {
 		for name := range r.Members() {
 			switch object := r.Kind() == '{'; {

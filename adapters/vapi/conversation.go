@@ -215,8 +215,9 @@ func (m *message) readMetadata(r *wire.Reader) {
 		if name != "wordLevelConfidence" {
 			continue
 		}
+		var room wire.Room[callnormv1.TranscriptWord]
 		for range r.Elements() {
-			word := &callnormv1.TranscriptWord{}
+			word := room.New()
 			for name := range r.Members() {
 				switch name {
 				case "word":
@@ -391,12 +392,11 @@ func (p *report) setConversation(o *callnormv1.CallOutcome) (first, last time.Ti
 	} else if p.text(transcript) != "" {
 		o.Transcript = divide(p.path(transcript), p.text(transcript))
 	}
-	measured := false
+	measured, tools := false, wire.RoomFor[callnormv1.ToolCall](len(p.talk.tools))
 	for _, call := range p.talk.tools {
-		tool := &callnormv1.ToolCall{
-			Id: p.notes.Usable(p.prefix+"toolCallId", call.id), Tool: call.name, KindRaw: call.kind,
-			ArgumentsJson: call.arguments, ResultJson: call.result,
-		}
+		tool := tools.New()
+		tool.Id, tool.Tool, tool.KindRaw = p.notes.Usable(p.prefix+"toolCallId", call.id), call.name, call.kind
+		tool.ArgumentsJson, tool.ResultJson = call.arguments, call.result
 		// The time would make two of a call whose request, which has none, has come by itself. The offset says the same.
 		if tool.StartOffset, _ = call.since(zero); tool.GetStartOffset() == nil && !call.at.IsZero() {
 			tool.StartTime = timestamppb.New(call.at)

@@ -201,17 +201,17 @@ func (p *report) setCost(o *callnormv1.CallOutcome) {
 		p.notes.Warn(callnormv1.WarningKind_WARNING_KIND_CONTRADICTION, p.path(costTotal), "differs from cost, which counts")
 		p.notes.UnmappedText(p.path(costTotal), p.text(costTotal))
 	}
-	lines := make([]*callnormv1.CostLine, 0, len(p.costs)+len(p.breakdown))
+	lines := costLines{list: make([]*callnormv1.CostLine, 0, len(p.costs)+len(p.breakdown))}
 	for i := range p.costs {
-		lines = p.addLines(lines, &p.costs[i])
+		p.addLines(&lines, &p.costs[i])
 	}
 	for i := range p.breakdown {
 		if !slices.ContainsFunc(p.costs, func(told costPart) bool { return told.kind == p.breakdown[i].kind }) {
-			lines = p.addLines(lines, &p.breakdown[i])
+			p.addLines(&lines, &p.breakdown[i])
 		}
 	}
-	if total != nil || len(lines) > 0 {
-		o.Cost = &callnormv1.Cost{Total: total, Lines: lines}
+	if total != nil || len(lines.list) > 0 {
+		o.Cost = &callnormv1.Cost{Total: total, Lines: lines.list}
 	}
 }
 
@@ -230,8 +230,20 @@ func (p *report) dollars(n name) *callnormv1.Money {
 	return &callnormv1.Money{CurrencyCode: "USD", Amount: amount}
 }
 
+type costLines struct {
+	room wire.Room[callnormv1.CostLine]
+	list []*callnormv1.CostLine
+}
+
+func (l *costLines) add(component callnormv1.CostComponent, word, model string) *callnormv1.CostLine {
+	line := l.room.New()
+	line.Component, line.ComponentRaw, line.Model = component, word, model
+	l.list = append(l.list, line)
+	return line
+}
+
 // addLines adds the lines of a part: the first has the amount, and there is one for each thing that was measured.
-func (p *report) addLines(lines []*callnormv1.CostLine, c *costPart) []*callnormv1.CostLine {
+func (p *report) addLines(lines *costLines, c *costPart) {
 	component, known := costKinds[c.kind]
 	if !known {
 		component = callnormv1.CostComponent_COST_COMPONENT_OTHER
@@ -241,15 +253,13 @@ func (p *report) addLines(lines []*callnormv1.CostLine, c *costPart) []*callnorm
 	if c.sub != "" {
 		word += "." + c.sub
 	}
-	line := &callnormv1.CostLine{Component: component, ComponentRaw: word, Amount: c.amount, Model: c.model}
-	lines = append(lines, line)
+	line := lines.add(component, word, c.model)
+	line.Amount = c.amount
 	slices.SortStableFunc(c.measures, func(a, b measure) int { return a.unit - b.unit })
 	for i, m := range c.measures {
 		if i > 0 {
-			line = &callnormv1.CostLine{Component: component, ComponentRaw: word, Model: c.model}
-			lines = append(lines, line)
+			line = lines.add(component, word, c.model)
 		}
 		line.Units, line.Unit = m.amount, unitMembers[m.unit].unit
 	}
-	return lines
 }

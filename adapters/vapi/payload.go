@@ -16,6 +16,7 @@ type report struct {
 	enveloped   bool   // the body has a message
 	hasArtifact bool
 	notes       *wire.Notes
+	places      wire.Room[place]
 	facts       [factCount]fact
 	times       [factCount]*timestamppb.Timestamp
 	request     string                  // of a phone-call-control
@@ -116,7 +117,11 @@ type place struct {
 	rank   rank
 }
 
-func within(r *wire.Reader, rank rank) *place { return &place{prefix: r.Prefix(), rank: rank} }
+func (p *report) within(r *wire.Reader, rank rank) *place {
+	at := p.places.New()
+	at.prefix, at.rank = r.Prefix(), rank
+	return at
+}
 
 // tell keeps a fact. What is told twice in the same words is told once; of two that differ the place decides, and the other is kept.
 func (p *report) tell(n name, at *place, member, text string) bool {
@@ -193,11 +198,11 @@ func filledText(r *wire.Reader) {
 // read reads a body: a message in its envelope, or the message or the record of a call without one.
 func (p *report) read(r *wire.Reader) {
 	p.notes = r.Notes()
-	bare := within(r, inMessage)
+	bare := p.within(r, inMessage)
 	for name := range r.Members() {
 		if name == "message" && r.Kind() == '{' {
 			p.enveloped, p.prefix = true, "message."
-			at := within(r, inMessage)
+			at := p.within(r, inMessage)
 			for name := range r.Members() {
 				p.member(r, at, name)
 			}
@@ -227,7 +232,7 @@ func (p *report) member(r *wire.Reader, at *place, name string) {
 	case "timestamp":
 		p.tellTime(timestamp, at, name, r)
 	case "call":
-		at := within(r, inCall)
+		at := p.within(r, inCall)
 		for name := range r.Members() {
 			p.callMember(r, at, name)
 		}
@@ -341,7 +346,7 @@ func (p *report) common(r *wire.Reader, at *place, name string) {
 	case "costs":
 		p.readCosts(r)
 	case "costBreakdown":
-		p.readBreakdown(r, within(r, at.rank))
+		p.readBreakdown(r, p.within(r, at.rank))
 	case "monitor", "webCallUrl":
 		r.Skip() // whoever knows the addresses can listen, or take part
 	case "squad", "squadOverrides", "workflow", "workflowOverrides", "artifactPlan", "schedulePlan":
@@ -359,7 +364,7 @@ func (p *report) duration(r *wire.Reader, unit int, length time.Duration) {
 }
 
 func (p *report) readCustomer(r *wire.Reader, rank rank) {
-	at := within(r, rank)
+	at := p.within(r, rank)
 	for name := range r.Members() {
 		switch name {
 		case "number":
@@ -384,7 +389,7 @@ func (p *report) readCustomer(r *wire.Reader, rank rank) {
 
 // readPhoneNumber reads our own number. Most of its members are how it is set up, among them the token of the account at the carrier.
 func (p *report) readPhoneNumber(r *wire.Reader, rank rank) {
-	at := within(r, rank)
+	at := p.within(r, rank)
 	for name := range r.Members() {
 		switch name {
 		case "number", "twilioPhoneNumber":
@@ -403,7 +408,7 @@ func (p *report) readPhoneNumber(r *wire.Reader, rank rank) {
 
 // readAssistant reads who the assistant is. The rest is how it is set up.
 func (p *report) readAssistant(r *wire.Reader, rank rank) {
-	at := within(r, rank)
+	at := p.within(r, rank)
 	for name := range r.Members() {
 		switch name {
 		case "id":
@@ -428,7 +433,7 @@ func (p *report) readAssistant(r *wire.Reader, rank rank) {
 
 // readPart reads which model or voice one part of the assistant is.
 func (p *report) readPart(r *wire.Reader, rank rank, member string, n name) {
-	at := within(r, rank)
+	at := p.within(r, rank)
 	for name := range r.Members() {
 		if name == member {
 			p.tell(n, at, name, r.Text())
@@ -501,7 +506,7 @@ func plainText(value *callnormv1.Value) string {
 
 // readTransport reads what carries the call. Some of its members let anybody join it.
 func (p *report) readTransport(r *wire.Reader, rank rank) {
-	at := within(r, rank)
+	at := p.within(r, rank)
 	for name := range r.Members() {
 		switch name {
 		case "provider":
@@ -521,7 +526,7 @@ func (p *report) readTransport(r *wire.Reader, rank rank) {
 }
 
 func (p *report) readCarrierDetails(r *wire.Reader, rank rank) {
-	at := within(r, rank)
+	at := p.within(r, rank)
 	for name := range r.Members() {
 		switch name {
 		case "sbcCallId":
@@ -557,7 +562,7 @@ func (p *report) readCompliance(r *wire.Reader) {
 
 // readFault reads why an inbound call could not be taken. What our own server answered is beside it.
 func (p *report) readFault(r *wire.Reader) {
-	at := within(r, inCall)
+	at := p.within(r, inCall)
 	for name := range r.Members() {
 		switch name {
 		case "error":

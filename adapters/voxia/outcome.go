@@ -211,7 +211,7 @@ func (p *payload) sort() answers {
 	}
 	// PENDING is the queue's word: where a result is told as well, that is what the contact wants.
 	others := []word{p.status, a.ending}
-	if words.Plain(p.status.text) == pending {
+	if words.Is(p.status.text, pending) {
 		others = []word{a.ending, p.status}
 	}
 	a.wish = choose(p, dispositions, a.wish, others...)
@@ -235,7 +235,7 @@ func choose[M any](p *payload, table words.Table[M], chosen word, others ...word
 		case chosen.text == "":
 			chosen = w
 		default:
-			if plain := words.Plain(w.text); plain != pending && (words.Plain(chosen.text) != registryMatch || plain != failed) {
+			if !words.Is(w.text, pending) && (!words.Is(chosen.text, registryMatch) || !words.Is(w.text, failed)) {
 				p.notes.Warn(callnormv1.WarningKind_WARNING_KIND_CONTRADICTION, w.path, "says something else than "+chosen.path+", which counts")
 			}
 			if w == p.status || w == p.postStatus {
@@ -265,7 +265,7 @@ func (p *payload) either(field, other word) word {
 func (p *payload) setStatus(a answers) statusMeaning {
 	meaning, mapping := statuses.Find(p.notes, a.status.path, a.status.text)
 	p.call.Status, p.call.StatusRaw, p.call.StatusMapping = meaning.status, a.status.text, mapping
-	if words.Plain(a.status.text) == registryMatch {
+	if words.Is(a.status.text, registryMatch) {
 		p.call.Compliance = &callnormv1.Compliance{DoNotCallRegistry: new(true)}
 	}
 	return meaning
@@ -335,8 +335,8 @@ func (p *payload) setCompleteness(a answers, event eventMeaning, status statusMe
 	o := &p.call
 	// Words that are not known decide nothing, and neither does PENDING. That says that more is to come: the contact will be
 	// called again, and nothing tells whether under another id.
-	requeued := words.Plain(a.wish.text) == pending || words.Plain(p.status.text) == pending
-	processed := knows(statuses, p.postStatus) || knows(dispositions, p.postStatus) && words.Plain(p.postStatus.text) != pending ||
+	requeued := words.Is(a.wish.text, pending) || words.Is(p.status.text, pending)
+	processed := knows(statuses, p.postStatus) || knows(dispositions, p.postStatus) && !words.Is(p.postStatus.text, pending) ||
 		knows(dispositions, a.wish) && !requeued
 	version1 := a.event.text == "" && p.callStatus.text == "" // one delivery for each call, when it is over
 	analysed := processed || version1 && len(o.GetExtractedFields()) > 0
@@ -398,7 +398,7 @@ func (p *payload) setTransfer(a answers, event eventMeaning, end endMeaning) {
 // conversed tells whether there was somebody to forward. Where nobody answered, or a machine, the total duration exceeds the
 // other by the ringing.
 func (p *payload) conversed(a answers) bool {
-	return words.Plain(a.status.text) == completed && !isVoicemail(p.answerer(a)) && p.call.GetTalkDuration().AsDuration() > 0
+	return words.Is(a.status.text, completed) && !isVoicemail(p.answerer(a)) && p.call.GetTalkDuration().AsDuration() > 0
 }
 
 func (p *payload) setParts(analysed bool) {

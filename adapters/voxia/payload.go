@@ -254,19 +254,21 @@ func (p *payload) displayName(r *wire.Reader) string {
 // roles holds the roles that are not the agent's. The agent goes by the name of its brand, which is another under a white label,
 // so any other word is its own; "user" is the contact under all of them. The others are not documented, but stand for the same
 // with every language model.
-var roles = map[string]callnormv1.ParticipantRole{
+var roles = words.Table[callnormv1.ParticipantRole]{Documented: map[string]callnormv1.ParticipantRole{
 	"user":     callnormv1.ParticipantRole_PARTICIPANT_ROLE_CUSTOMER,
 	"human":    callnormv1.ParticipantRole_PARTICIPANT_ROLE_CUSTOMER,
 	"system":   callnormv1.ParticipantRole_PARTICIPANT_ROLE_SYSTEM,
 	"tool":     callnormv1.ParticipantRole_PARTICIPANT_ROLE_TOOL,
 	"function": callnormv1.ParticipantRole_PARTICIPANT_ROLE_TOOL,
-}
+}}
 
 // readTranscript reads who said what.
 func (p *payload) readTranscript(r *wire.Reader) {
-	t := &callnormv1.Transcript{Source: "transcript"}
+	const usual = 8
+	t := &callnormv1.Transcript{Source: "transcript", Turns: make([]*callnormv1.TranscriptTurn, 0, usual)}
+	var turns wire.Room[callnormv1.TranscriptTurn]
 	for range r.Elements() {
-		turn := &callnormv1.TranscriptTurn{}
+		turn := turns.New()
 		for name := range r.Members() {
 			switch name {
 			case "role":
@@ -275,7 +277,7 @@ func (p *payload) readTranscript(r *wire.Reader) {
 				turn.Text = r.Text()
 			}
 		}
-		role, known := roles[words.Plain(turn.GetRoleRaw())]
+		role, _, known := roles.Known(turn.GetRoleRaw())
 		switch {
 		case turn.GetRoleRaw() == "" && turn.GetText() == "":
 			continue

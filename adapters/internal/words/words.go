@@ -58,6 +58,12 @@ func Plain(word string) string {
 	return string(appendPlain(short[:0], word))
 }
 
+// Is tells whether the plain form of a word is this one.
+func Is(word, plain string) bool {
+	var short [64]byte
+	return string(appendPlain(short[:0], word)) == plain // texts that are compared like this need no string
+}
+
 func appendPlain(text []byte, word string) []byte {
 	if isPlain(word) { // as most are
 		return append(text, word...)

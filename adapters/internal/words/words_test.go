@@ -17,6 +17,9 @@ func TestPlain(t *testing.T) {
 		if got := words.Plain(word); got != want {
 			t.Errorf("%q: got %q, want %q", word, got, want)
 		}
+		if !words.Is(word, want) || words.Is(word, want+"s") {
+			t.Errorf("%q: its plain form is %q alone", word, want)
+		}
 	}
 }
 
