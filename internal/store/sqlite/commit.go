@@ -94,6 +94,10 @@ func openCommitter(ctx context.Context, file string, s *Store) (_ *committer, er
 	if err := migrate(ctx, c.conn, migrations(s)); err != nil {
 		return nil, err
 	}
+	// From here on transactions are bounded, and what one writes goes to the journal when it is committed, not before.
+	if _, err := c.conn.ExecContext(ctx, "PRAGMA cache_spill = OFF"); err != nil {
+		return nil, fmt.Errorf("open for writing: %w", err)
+	}
 	if err := c.prepareWrites(ctx); err != nil {
 		return nil, err
 	}

@@ -17,8 +17,9 @@ import (
 	sqlite "modernc.org/sqlite/lib"
 )
 
-// Name is how a connection asks for it, in the parameter "vfs" of its address, once Register was called. The connection has to sync each
-// of its transactions (synchronous=FULL): otherwise nothing says when one ends.
+// Name is how a connection asks for it, in the parameter "vfs" of its address, once Register was called. It has to be the only one that
+// writes, and to sync each of its transactions (synchronous=FULL): otherwise nothing says when one ends. With cache_spill=OFF nothing is
+// gathered before a commit, so that nothing is left of what is rolled back.
 const Name = "gathering"
 
 const (
@@ -135,6 +136,16 @@ func (j *journal) flush(tls *libc.TLS, file uintptr) int32 {
 	return sqlite.SQLITE_OK
 }
 
+// settle writes what was gathered before the file is looked at. SQLite would roll back one statement alone where a read tells of a full
+// disk, and go on without the pages of those before it; after any other error it rolls back all.
+func (j *journal) settle(tls *libc.TLS, file uintptr) int32 {
+	code := j.flush(tls, file)
+	if code == sqlite.SQLITE_FULL {
+		return sqlite.SQLITE_IOERR
+	}
+	return code
+}
+
 // syncAll writes what was gathered, and syncs the file.
 func syncAll(tls *libc.TLS, file uintptr, flags int32) int32 {
 	j := opened(file)
@@ -146,7 +157,7 @@ func syncAll(tls *libc.TLS, file uintptr, flags int32) int32 {
 
 func read(tls *libc.TLS, file, to uintptr, n int32, offset int64) int32 {
 	j := opened(file)
-	if code := j.flush(tls, file); code != sqlite.SQLITE_OK {
+	if code := j.settle(tls, file); code != sqlite.SQLITE_OK {
 		return code
 	}
 	return function[func(*libc.TLS, uintptr, uintptr, int32, int64) int32](j.system.FxRead)(tls, file, to, n, offset)
@@ -154,7 +165,7 @@ func read(tls *libc.TLS, file, to uintptr, n int32, offset int64) int32 {
 
 func truncate(tls *libc.TLS, file uintptr, size int64) int32 {
 	j := opened(file)
-	if code := j.flush(tls, file); code != sqlite.SQLITE_OK {
+	if code := j.settle(tls, file); code != sqlite.SQLITE_OK {
 		return code
 	}
 	return function[func(*libc.TLS, uintptr, int64) int32](j.system.FxTruncate)(tls, file, size)
@@ -162,7 +173,7 @@ func truncate(tls *libc.TLS, file uintptr, size int64) int32 {
 
 func size(tls *libc.TLS, file, to uintptr) int32 {
 	j := opened(file)
-	if code := j.flush(tls, file); code != sqlite.SQLITE_OK {
+	if code := j.settle(tls, file); code != sqlite.SQLITE_OK {
 		return code
 	}
 	return function[func(*libc.TLS, uintptr, uintptr) int32](j.system.FxFileSize)(tls, file, to)

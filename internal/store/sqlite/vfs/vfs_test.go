@@ -137,16 +137,21 @@ func countingWrite(tls *libc.TLS, file, from uintptr, n int32, offset int64) int
 	return function[func(*libc.TLS, uintptr, uintptr, int32, int64) int32](plain)(tls, file, from, n, offset)
 }
 
-// TestWrites counts the writes of transactions, and fails some: what they belong to is rolled back, and told.
-func TestWrites(t *testing.T) { //nolint:tparallel // it changes what all journals that are opened meanwhile write with
-	db := openWriter(t, filepath.Join(t.TempDir(), "db"))
+// count lets the journals that are open now be written by countingWrite.
+func count() {
 	journals.Lock()
+	defer journals.Unlock()
 	for _, j := range journals.open {
 		counting := *j.system
 		plain, counting.FxWrite = counting.FxWrite, address(countingWrite)
 		j.system = &counting
 	}
-	journals.Unlock()
+}
+
+// TestWrites counts the writes of transactions, and fails some: what they belong to is rolled back, and told.
+func TestWrites(t *testing.T) { //nolint:tparallel // it changes what all journals that are opened meanwhile write with
+	db := openWriter(t, filepath.Join(t.TempDir(), "db"))
+	count()
 	insert := func(rows int) error {
 		_, err := db.Exec("WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < ?) "+
 			"INSERT INTO kept (body, random) SELECT zeroblob(5000), randomblob(16) FROM n", rows)
@@ -181,24 +186,64 @@ func TestWrites(t *testing.T) { //nolint:tparallel // it changes what all journa
 	}
 }
 
+// TestFullInTheMidst fills the disk while pages of earlier statements of a transaction have not been written yet: all of it is rolled back.
+func TestFullInTheMidst(t *testing.T) { //nolint:tparallel // it changes what all journals that are opened meanwhile write with
+	file := filepath.Join(t.TempDir(), "db")
+	db := openWriter(t, file)
+	count()
+	const insert = "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 60) " +
+		"INSERT INTO kept (body, random) SELECT zeroblob(3000), randomblob(16) FROM n"
+	exec(t, db, insert)
+	before := sums(t, db)
+	conn, err := db.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	do := func(query string) error {
+		_, err := conn.ExecContext(t.Context(), query)
+		return err
+	}
+	if err := do("BEGIN"); err != nil {
+		t.Fatal(err)
+	}
+	if err := do(insert); err != nil {
+		t.Fatal(err)
+	}
+	full.Store(true)
+	err = do("UPDATE kept SET random = randomblob(16) WHERE id > 1")
+	full.Store(false)
+	if err == nil {
+		t.Error("nothing tells of the full disk")
+	}
+	if err := do("COMMIT"); err == nil {
+		t.Error("what has lost pages is committed")
+	}
+	if err := conn.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if after := sums(t, db); after != before {
+		t.Errorf("there is %s, not %s", after, before)
+	}
+}
+
 // TestOpen looks that only the journal of who asks for it is taken over, and that closing forgets it.
 func TestOpen(t *testing.T) { //nolint:tparallel // it counts the journals that are open
 	file := filepath.Join(t.TempDir(), "db")
-	count := func() int {
+	opened := func() int {
 		journals.RLock()
 		defer journals.RUnlock()
 		return len(journals.open)
 	}
-	before := count()
+	before := opened()
 	db := openWriter(t, file)
 	sums(t, openDB(t, file, "mode=ro"))
-	if n := count() - before; n != 1 {
+	if n := opened() - before; n != 1 {
 		t.Errorf("%d journals are open", n)
 	}
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if n := count() - before; n != 0 {
+	if n := opened() - before; n != 0 {
 		t.Errorf("%d journals are open after the end", n)
 	}
 }
