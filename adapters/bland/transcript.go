@@ -50,11 +50,7 @@ func (p *payload) readLines(r *wire.Reader) {
 				r.Skip()
 			}
 		}
-		if p.lines == nil {
-			const usual = 8
-			p.lines = make([]line, 0, usual)
-		}
-		p.lines = append(p.lines, l)
+		p.lines = append(wire.Roomy(p.lines), l)
 	}
 }
 

@@ -155,10 +155,7 @@ func (it *item) text(name string) string { return it.field(name).text }
 
 // id returns the text of an id, unless a placeholder stands in its place.
 func (it *item) id(f field) string {
-	if !wire.Placeholder(f.text) {
-		return f.text
-	}
-	return it.notes.Usable(f.path(), f.text)
+	return it.notes.UsableAt(f.path, f.text)
 }
 
 // leave keeps members that mean nothing in this kind of event.

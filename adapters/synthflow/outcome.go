@@ -65,15 +65,11 @@ func (p *report) usable(o *callnormv1.CallOutcome, prefix, name, text string) st
 	if text = wire.NotBlank(text); text == "" {
 		return ""
 	}
-	switch {
-	case redacted(text):
+	if redacted(text) {
 		redact(o, prefix+name)
 		return ""
-	case wire.Placeholder(text):
-		return p.notes.Usable(prefix+name, text)
-	default:
-		return text
 	}
+	return p.notes.UsableAt(func() string { return prefix + name }, text)
 }
 
 // redact names a field that the provider emptied before sending.

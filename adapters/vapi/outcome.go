@@ -9,7 +9,6 @@ import (
 
 	"github.com/callnorm/callnorm/adapters/internal/ids"
 	"github.com/callnorm/callnorm/adapters/internal/phone"
-	"github.com/callnorm/callnorm/adapters/internal/wire"
 	"github.com/callnorm/callnorm/adapters/internal/words"
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -51,11 +50,7 @@ func (p *report) outcome(told event) *callnormv1.CallOutcome {
 
 // usable returns a fact that is an id, unless a placeholder stands in its place.
 func (p *report) usable(n name) string {
-	text := p.text(n)
-	if text == "" || !wire.Placeholder(text) {
-		return text
-	}
-	return p.notes.Usable(p.path(n), text)
+	return p.notes.UsableAt(func() string { return p.path(n) }, p.text(n))
 }
 
 // setIDs reads the ids. The carrier's is told by up to three members, of which the type of the carrier tells the kind.

@@ -264,8 +264,7 @@ var roles = words.Table[callnormv1.ParticipantRole]{Documented: map[string]calln
 
 // readTranscript reads who said what.
 func (p *payload) readTranscript(r *wire.Reader) {
-	const usual = 8
-	t := &callnormv1.Transcript{Source: "transcript", Turns: make([]*callnormv1.TranscriptTurn, 0, usual)}
+	t := &callnormv1.Transcript{Source: "transcript"}
 	var turns wire.Room[callnormv1.TranscriptTurn]
 	for range r.Elements() {
 		turn := turns.New()
@@ -286,7 +285,7 @@ func (p *payload) readTranscript(r *wire.Reader) {
 		case turn.GetRoleRaw() != "":
 			turn.Role = callnormv1.ParticipantRole_PARTICIPANT_ROLE_AI_AGENT
 		}
-		t.Turns = append(t.Turns, turn)
+		t.Turns = append(wire.Roomy(t.GetTurns()), turn)
 	}
 	if len(t.GetTurns()) > 0 {
 		p.call.Transcript = t

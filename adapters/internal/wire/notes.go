@@ -57,7 +57,7 @@ func (n *Notes) Unmapped(path string, value jsontext.Value) {
 	n.bytes += size
 	field := n.unmapped.New()
 	field.Path, field.ValueJson = path, compact(value)
-	p.Unmapped = append(roomy(p.GetUnmapped()), field)
+	p.Unmapped = append(Roomy(p.GetUnmapped()), field)
 }
 
 // UnmappedText keeps a text that was read and then found to have no place in the outcome.
@@ -77,7 +77,7 @@ func (n *Notes) Warn(kind callnormv1.WarningKind, path, message string) {
 func (n *Notes) warn(kind callnormv1.WarningKind, path, message string) {
 	warning := n.warnings.New()
 	warning.Kind, warning.Path, warning.Message = kind, path, message
-	n.provenance.Warnings = append(roomy(n.provenance.GetWarnings()), warning)
+	n.provenance.Warnings = append(Roomy(n.provenance.GetWarnings()), warning)
 }
 
 // clip shortens the path of a field whose name, which the sender chose, is too long.
@@ -95,12 +95,18 @@ func clip(path string) string {
 // Usable returns a text, unless a placeholder stands in its place: that tells nothing and, as an id, would make one call of many.
 // It is warned of and kept.
 func (n *Notes) Usable(path, text string) string {
+	return n.UsableAt(func() string { return path }, text)
+}
+
+// UsableAt is Usable for a path that is only put together where it is told.
+func (n *Notes) UsableAt(path func() string, text string) string {
 	if !Placeholder(text) {
 		return text
 	}
 	if strings.TrimSpace(text) != "" {
-		n.Warn(callnormv1.WarningKind_WARNING_KIND_PLACEHOLDER, path, "a placeholder instead of a value; it tells nothing")
-		n.UnmappedText(path, text)
+		at := path()
+		n.Warn(callnormv1.WarningKind_WARNING_KIND_PLACEHOLDER, at, "a placeholder instead of a value; it tells nothing")
+		n.UnmappedText(at, text)
 	}
 	return ""
 }

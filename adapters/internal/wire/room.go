@@ -21,11 +21,11 @@ func (r *Room[M]) New() *M {
 	return &r.chunk[len(r.chunk)-1]
 }
 
-// roomy returns a list, with room for several messages when there is none in it yet.
-func roomy[M any](list []*M) []*M {
+// Roomy returns a list, with room for several messages when there is none in it yet.
+func Roomy[T any](list []T) []T {
 	const several = 8
 	if list == nil {
-		return make([]*M, 0, several)
+		return make([]T, 0, several)
 	}
 	return list
 }

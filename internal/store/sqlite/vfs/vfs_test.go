@@ -41,6 +41,10 @@ func openWriter(t *testing.T, file string) *sql.DB {
 	return db
 }
 
+// insertRows takes how many, and the size of their bodies.
+const insertRows = "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < ?) " +
+	"INSERT INTO kept (body, random) SELECT zeroblob(?), randomblob(16) FROM n"
+
 type querier interface {
 	Exec(query string, args ...any) (sql.Result, error)
 	QueryRow(query string, args ...any) *sql.Row
@@ -153,8 +157,7 @@ func TestWrites(t *testing.T) { //nolint:tparallel // it changes what all journa
 	db := openWriter(t, filepath.Join(t.TempDir(), "db"))
 	count()
 	insert := func(rows int) error {
-		_, err := db.Exec("WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < ?) "+
-			"INSERT INTO kept (body, random) SELECT zeroblob(5000), randomblob(16) FROM n", rows)
+		_, err := db.Exec(insertRows, rows, 5000)
 		return err
 	}
 	for _, test := range []struct{ rows, most int64 }{{1, 1}, {5, 2}} { // of at most 64 KiB each
@@ -191,22 +194,20 @@ func TestFullInTheMidst(t *testing.T) { //nolint:tparallel // it changes what al
 	file := filepath.Join(t.TempDir(), "db")
 	db := openWriter(t, file)
 	count()
-	const insert = "WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 60) " +
-		"INSERT INTO kept (body, random) SELECT zeroblob(3000), randomblob(16) FROM n"
-	exec(t, db, insert)
+	exec(t, db, insertRows, 60, 3000)
 	before := sums(t, db)
 	conn, err := db.Conn(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	do := func(query string) error {
-		_, err := conn.ExecContext(t.Context(), query)
+	do := func(query string, args ...any) error {
+		_, err := conn.ExecContext(t.Context(), query, args...)
 		return err
 	}
 	if err := do("BEGIN"); err != nil {
 		t.Fatal(err)
 	}
-	if err := do(insert); err != nil {
+	if err := do(insertRows, 60, 3000); err != nil {
 		t.Fatal(err)
 	}
 	full.Store(true)
