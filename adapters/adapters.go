@@ -65,7 +65,8 @@ type Outcome struct {
 	Family Family
 	// CallID identifies the call within its family. It is empty when the payload has no id, or a placeholder.
 	CallID string
-	// Call holds the facts. Adapters leave name, provider, source, revision and provenance.deliveries alone.
+	// Call holds the facts. Adapters leave name, provider, source, settle_time, provenance.deliveries and all that tells of the
+	// revision alone.
 	Call *callnormv1.CallOutcome
 }
 

@@ -21,8 +21,10 @@ func checkResult(tb testing.TB, result adapters.Result) {
 		switch {
 		case outcome.Family == "":
 			tb.Errorf("item %d has no family", outcome.Item)
-		case call.GetName() != "" || call.GetSource() != "" || call.GetRevision() != 0:
-			tb.Errorf("item %d: name, source and revision are not the adapter's", outcome.Item)
+		case call.GetName() != "" || call.GetSource() != "" || call.GetSettleTime() != nil || len(call.GetProvenance().GetDeliveries()) > 0:
+			tb.Errorf("item %d: the name, the source, the time to settle and the deliveries are not the adapter's", outcome.Item)
+		case call.GetRevision() != 0 || call.GetRevisionCause() != 0 || call.GetRevisionTime() != nil || call.GetAfterFinal():
+			tb.Errorf("item %d: what tells of the revision is not the adapter's", outcome.Item)
 		case call.GetEvent() == callnormv1.EventKind_EVENT_KIND_UNSPECIFIED:
 			tb.Errorf("item %d does not say what kind of event it is", outcome.Item)
 		case call.GetCompleteness() == callnormv1.Completeness_COMPLETENESS_UNSPECIFIED:

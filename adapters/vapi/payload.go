@@ -134,7 +134,7 @@ func (p *report) tell(n name, at *place, member, text string) bool {
 		*known = told
 	case known.text == text:
 		return false
-	case at.rank > known.at.rank:
+	case told.stronger(known):
 		p.notes.UnmappedText(known.path(), known.text)
 		*known = told
 	default:
@@ -145,6 +145,14 @@ func (p *report) tell(n name, at *place, member, text string) bool {
 }
 
 func (f *fact) path() string { return f.at.prefix + f.name }
+
+// stronger tells whether a fact counts more than another: by its place, but a placeholder never more than a value.
+func (f *fact) stronger(than *fact) bool {
+	if empty := wire.Placeholder(than.text); empty != wire.Placeholder(f.text) {
+		return empty
+	}
+	return f.at.rank > than.at.rank
+}
 
 func (p *report) text(n name) string { return p.facts[n].text }
 
