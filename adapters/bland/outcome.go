@@ -453,7 +453,9 @@ func (p *payload) setDisposition() {
 	case plain == transferredTag && p.transferred() == nil:
 		p.notes.Warn(callnormv1.WarningKind_WARNING_KIND_CONTRADICTION, p.tag.path, "tells of a transfer, and no other field does; it is an opinion")
 		d.Value = callnormv1.ContactDisposition_CONTACT_DISPOSITION_OTHER
-	case meaning.system, plain == "agent_ended_call" && p.call.GetTranscript() == nil:
+	case plain == agentEndedTag && p.call.GetTranscript() == nil && p.call.GetTotalDuration().AsDuration() > longSilence:
+		d.DecidedBy, d.Mapping = callnormv1.DecidedBy_DECIDED_BY_PROVIDER_RULE, callnormv1.Mapping_MAPPING_EXACT
+	case meaning.system:
 		d.DecidedBy = callnormv1.DecidedBy_DECIDED_BY_PROVIDER_RULE
 	}
 	if meaning.goal != callnormv1.GoalResult_GOAL_RESULT_UNSPECIFIED {

@@ -362,7 +362,7 @@ func TestEveryDispositionTag(t *testing.T) {
 		"NO_CONTACT_MADE":     {callnormv1.ContactDisposition_CONTACT_DISPOSITION_NO_CONTACT, llm, model},
 		"COMPLETED_ACTION":    {other, llm, model},
 		"DO_NOT_CONTACT":      {callnormv1.ContactDisposition_CONTACT_DISPOSITION_DO_NOT_CALL, llm, model},
-		"AGENT_ENDED_CALL":    {other, llm, rule}, // without a transcript
+		"AGENT_ENDED_CALL":    {other, llm, model},
 		"NO_ANSWER":           {callnormv1.ContactDisposition_CONTACT_DISPOSITION_NO_CONTACT, exact, rule},
 		"BUSY":                {callnormv1.ContactDisposition_CONTACT_DISPOSITION_NO_CONTACT, exact, rule},
 		"CANCELED":            {callnormv1.ContactDisposition_CONTACT_DISPOSITION_NO_CONTACT, exact, rule},
@@ -385,8 +385,20 @@ func TestEveryDispositionTag(t *testing.T) {
 			check(t, "wrong number", d.GetWrongNumber(), word == "Wrong Number")
 		})
 	}
-	o := outcome(t, `"status":"completed","disposition_tag":"AGENT_ENDED_CALL","concatenated_transcript":"user: Hi"`)
-	check(t, "with a transcript", o.GetDisposition().GetDecidedBy(), model)
+	for name, test := range map[string]struct {
+		members string
+		mapping callnormv1.Mapping
+		by      callnormv1.DecidedBy
+	}{
+		"long, without a transcript":  {`"corrected_duration":121`, exact, rule},
+		"short, without a transcript": {`"corrected_duration":120`, llm, model},
+		"long, with a transcript":     {`"corrected_duration":121,"concatenated_transcript":"user: Hi"`, llm, model},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := outcome(t, `"status":"completed","disposition_tag":"AGENT_ENDED_CALL",`+test.members).GetDisposition()
+			check(t, "by whom", []any{d.GetMapping(), d.GetDecidedBy()}, []any{test.mapping, test.by})
+		})
+	}
 }
 
 func TestDurations(t *testing.T) {

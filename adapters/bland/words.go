@@ -2,6 +2,7 @@ package bland
 
 import (
 	"strings"
+	"time"
 
 	"github.com/callnorm/callnorm/adapters/internal/sip"
 	"github.com/callnorm/callnorm/adapters/internal/words"
@@ -205,6 +206,12 @@ type tagMeaning struct {
 // transferredTag is an opinion, which is also picked for calls that were never transferred.
 const transferredTag = "transferred"
 
+// agentEndedTag is Bland's own, and no opinion, for a call without a transcript that took longer than longSilence.
+const (
+	agentEndedTag = "agent_ended_call"
+	longSilence   = 2 * time.Minute
+)
+
 // tags holds Bland's own dispositions. Where the caller of the API lists others, the model picks one of those.
 var tags = map[string]tagMeaning{
 	"interested":         {value: callnormv1.ContactDisposition_CONTACT_DISPOSITION_INTERESTED},
@@ -221,12 +228,12 @@ var tags = map[string]tagMeaning{
 	"completed_action": {
 		value: callnormv1.ContactDisposition_CONTACT_DISPOSITION_OTHER, goal: callnormv1.GoalResult_GOAL_RESULT_ACHIEVED,
 	},
-	"do_not_contact":   {value: callnormv1.ContactDisposition_CONTACT_DISPOSITION_DO_NOT_CALL},
-	"agent_ended_call": {value: callnormv1.ContactDisposition_CONTACT_DISPOSITION_OTHER},
-	noAnswer:           {value: callnormv1.ContactDisposition_CONTACT_DISPOSITION_NO_CONTACT, system: true},
-	"busy":             {value: callnormv1.ContactDisposition_CONTACT_DISPOSITION_NO_CONTACT, system: true},
-	"canceled":         {value: callnormv1.ContactDisposition_CONTACT_DISPOSITION_NO_CONTACT, system: true},
-	"failed":           {value: callnormv1.ContactDisposition_CONTACT_DISPOSITION_OTHER, system: true},
+	"do_not_contact": {value: callnormv1.ContactDisposition_CONTACT_DISPOSITION_DO_NOT_CALL},
+	agentEndedTag:    {value: callnormv1.ContactDisposition_CONTACT_DISPOSITION_OTHER},
+	noAnswer:         {value: callnormv1.ContactDisposition_CONTACT_DISPOSITION_NO_CONTACT, system: true},
+	"busy":           {value: callnormv1.ContactDisposition_CONTACT_DISPOSITION_NO_CONTACT, system: true},
+	"canceled":       {value: callnormv1.ContactDisposition_CONTACT_DISPOSITION_NO_CONTACT, system: true},
+	"failed":         {value: callnormv1.ContactDisposition_CONTACT_DISPOSITION_OTHER, system: true},
 }
 
 // findTag returns what a disposition means. The words of a customer are his own; one that is spelled like one of ours is taken for

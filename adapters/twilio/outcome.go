@@ -162,6 +162,9 @@ func (p *payload) setEnd(o *callnormv1.CallOutcome, end *callnormv1.CallEnd, sta
 		if known && meaning.Reason == end.GetReason() {
 			by = meaning.By
 		}
+		if by == callnormv1.EndedBy_ENDED_BY_CALLER && p.outbound(o) { // through the API
+			by = callnormv1.EndedBy_ENDED_BY_SYSTEM
+		}
 	}
 	if by != callnormv1.EndedBy_ENDED_BY_UNSPECIFIED {
 		end.EndedBy, end.EndedByRaw = p.known(o, by), strconv.Itoa(int(end.GetSipCode()))
@@ -217,11 +220,15 @@ func (p *payload) setFailure(o *callnormv1.CallOutcome, end *callnormv1.CallEnd,
 // known says which side called or was called, where the direction tells that. Who of ours that is, it never tells.
 func (p *payload) known(o *callnormv1.CallOutcome, by callnormv1.EndedBy) callnormv1.EndedBy {
 	inbound := o.GetDirection() == callnormv1.Direction_DIRECTION_INBOUND
-	outbound := o.GetDirection() == callnormv1.Direction_DIRECTION_OUTBOUND && words.Plain(p.direction) != outboundDial
-	if inbound && by == callnormv1.EndedBy_ENDED_BY_CALLER || outbound && by == callnormv1.EndedBy_ENDED_BY_CALLEE {
+	if inbound && by == callnormv1.EndedBy_ENDED_BY_CALLER || p.outbound(o) && by == callnormv1.EndedBy_ENDED_BY_CALLEE {
 		return callnormv1.EndedBy_ENDED_BY_CUSTOMER
 	}
 	return by
+}
+
+// outbound tells whether we called the contact.
+func (p *payload) outbound(o *callnormv1.CallOutcome) bool {
+	return o.GetDirection() == callnormv1.Direction_DIRECTION_OUTBOUND && words.Plain(p.direction) != outboundDial
 }
 
 func (p *payload) setForwarded(o *callnormv1.CallOutcome) {

@@ -260,6 +260,10 @@ func TestWhoEndedACall(t *testing.T) {
 		},
 		"our own cancel": {
 			[]string{"CallStatus", "canceled", "SipResponseCode", "487", "Direction", "outbound-api"},
+			system, "487", callnormv1.EndReason_END_REASON_CANCELED_BEFORE_ANSWER,
+		},
+		"a <Dial> that was called off": {
+			[]string{"CallStatus", "canceled", "SipResponseCode", "487", "Direction", "outbound-dial"},
 			caller, "487", callnormv1.EndReason_END_REASON_CANCELED_BEFORE_ANSWER,
 		},
 		"a contact who gave up": {

@@ -11,7 +11,7 @@
 //  3. the later stage of the call, and for the whole duration the end of a transfer before all, for the transcript a corrected one;
 //  4. read over derived;
 //  5. told over untold: a value before a raw word without one;
-//  6. the later event time, and any before none;
+//  6. the later event time, and any before none; where no time decides, what has a corrected transcript, which takes time;
 //  7. the better mapping;
 //  8. the hash of the body, so that something decides. Where it does, and the contributions say different things about the call,
 //     the provenance holds a warning.

@@ -64,6 +64,22 @@ func TestFold(t *testing.T) {
 			},
 			want: final(&callnormv1.CallOutcome{Transcript: &callnormv1.Transcript{Text: "as it was said", Corrected: true}}),
 		},
+		"a report with a corrected transcript replaces the one without": {
+			contributions: []*callnormv1.CallOutcome{
+				final(&callnormv1.CallOutcome{
+					Transcript: &callnormv1.Transcript{Text: "as it was said", Corrected: true}, TotalDuration: durationpb.New(31 * time.Second),
+					Disposition: &callnormv1.Disposition{Raw: "NOT_INTERESTED", Mapping: callnormv1.Mapping_MAPPING_LLM},
+				}),
+				final(&callnormv1.CallOutcome{
+					Transcript: &callnormv1.Transcript{Text: "as it was heard"}, TotalDuration: durationpb.New(30 * time.Second),
+					Disposition: &callnormv1.Disposition{Raw: "INTERESTED", Mapping: callnormv1.Mapping_MAPPING_EXACT},
+				}),
+			},
+			want: final(&callnormv1.CallOutcome{
+				Transcript: &callnormv1.Transcript{Text: "as it was said", Corrected: true}, TotalDuration: durationpb.New(31 * time.Second),
+				Disposition: &callnormv1.Disposition{Raw: "NOT_INTERESTED", Mapping: callnormv1.Mapping_MAPPING_LLM},
+			}),
+		},
 		"what was said after a transfer, told by itself": {
 			contributions: []*callnormv1.CallOutcome{
 				settling(&callnormv1.CallOutcome{Transcript: &callnormv1.Transcript{
@@ -174,6 +190,20 @@ func TestFold(t *testing.T) {
 					KindRaw: "FORWARD", Target: &callnormv1.Endpoint{SipUri: "sip:a"}, Duration: durationpb.New(172 * time.Second),
 				}},
 			}),
+		},
+		"a transfer's end measures the call, although more is expected than of the report": {
+			contributions: []*callnormv1.CallOutcome{
+				final(&callnormv1.CallOutcome{TotalDuration: durationpb.New(128 * time.Second)}),
+				{
+					Completeness: callnormv1.Completeness_COMPLETENESS_SETTLING, Event: callnormv1.EventKind_EVENT_KIND_TRANSFER_ENDED,
+					TotalDuration: durationpb.New(300 * time.Second),
+				},
+				{
+					Completeness: callnormv1.Completeness_COMPLETENESS_PARTIAL, Event: callnormv1.EventKind_EVENT_KIND_TRANSFER_ENDED,
+					TotalDuration: durationpb.New(20 * time.Second),
+				},
+			},
+			want: final(&callnormv1.CallOutcome{TotalDuration: durationpb.New(300 * time.Second)}),
 		},
 		"a call that goes on is not final": {
 			contributions: []*callnormv1.CallOutcome{

@@ -106,11 +106,7 @@ func (v *voice) compareStageOf(path string, other *voice) int {
 			return c
 		}
 	case totalDuration:
-		ended := callnormv1.EventKind_EVENT_KIND_TRANSFER_ENDED
-		if v.call.GetCompleteness() != other.call.GetCompleteness() {
-			break
-		}
-		if c := compareBool(v.call.GetEvent() == ended, other.call.GetEvent() == ended); c != 0 {
+		if c := compareBool(v.endsTransfer(), other.endsTransfer()); c != 0 {
 			return c
 		}
 	case transcript:
@@ -125,11 +121,21 @@ func (v *voice) compareStageOf(path string, other *voice) int {
 	return v.compareStage(other)
 }
 
+// endsTransfer tells whether a contribution tells of the end of a transfer, after which nothing of the call goes on.
+func (v *voice) endsTransfer() bool {
+	return v.call.GetEvent() == callnormv1.EventKind_EVENT_KIND_TRANSFER_ENDED &&
+		v.call.GetCompleteness() >= callnormv1.Completeness_COMPLETENESS_SETTLING
+}
+
+// compareTime goes by the event time. Where none decides, what has a corrected transcript was told later: that takes time.
 func (v *voice) compareTime(other *voice) int {
 	if c := compareBool(v.timed, other.timed); c != 0 {
 		return c
 	}
-	return v.time.Compare(other.time)
+	return cmp.Or(
+		v.time.Compare(other.time),
+		compareBool(v.call.GetTranscript().GetCorrected(), other.call.GetTranscript().GetCorrected()),
+	)
 }
 
 // derives tells whether a field, or what it is a part of, was computed from others.
