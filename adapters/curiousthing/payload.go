@@ -5,6 +5,7 @@ import (
 
 	"github.com/callnorm/callnorm/adapters/internal/wire"
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
+	"github.com/go-json-experiment/json/jsontext"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
@@ -38,8 +39,12 @@ type parts struct {
 	list     [2]*callnormv1.ExternalId
 }
 
-// field is a member, and what the paths of it and those beside it begin with. Lists have no text.
-type field struct{ name, text, prefix string }
+// field is a member, and what the paths of it and those beside it begin with. Lists have no text. One that stands in the event itself is
+// there as it was sent, too: it gives way to one in `data`.
+type field struct {
+	name, text, prefix string
+	bare               jsontext.Value
+}
 
 func (f field) path() string { return f.prefix + f.name }
 
@@ -59,21 +64,23 @@ func (it *item) read(r *wire.Reader) {
 		case "data":
 			inside := r.Prefix()
 			for name := range r.Members() {
-				it.member(r, name, inside)
+				it.member(r, field{name: name, prefix: inside})
 			}
 		default:
-			it.member(r, name, prefix)
+			f := field{name: name, prefix: prefix}
+			r.Peek(func(r *wire.Reader) { f.bare = r.Raw() })
+			it.member(r, f)
 		}
 	}
 }
 
-// member reads one member of an event. What stands both in `data` and beside it is read once; the reader keeps the other.
-func (it *item) member(r *wire.Reader, name, prefix string) {
-	if it.has(name) {
+// member reads one member of an event. What stands both in `data` and beside it is read from there; the other is kept as unmapped.
+func (it *item) member(r *wire.Reader, f field) {
+	known := it.place(f.name)
+	if known < it.count && (it.fields[known].bare == nil || f.bare != nil) {
 		return
 	}
-	f := field{name: name, prefix: prefix}
-	switch name {
+	switch f.name {
 	case "correlationId", "sessionId", "callResultId", "campaignId", "name", "phone", "from", "to", "message":
 		f.text = r.Text()
 	case "status", "type", "note", "additionalInformation", "lastStepName":
@@ -91,8 +98,12 @@ func (it *item) member(r *wire.Reader, name, prefix string) {
 	default:
 		return
 	}
-	it.fields[it.count] = f
-	it.count++
+	if known == it.count {
+		it.count++
+	} else {
+		it.notes.Unmapped(it.fields[known].path(), it.fields[known].bare)
+	}
+	it.fields[known] = f
 }
 
 func (it *item) readFlow(r *wire.Reader) {
@@ -117,6 +128,7 @@ func (it *item) readFlow(r *wire.Reader) {
 // readRequests reads what the customer asked for on the call: a list of words, or one without a list around it. The
 // documentation shows one word.
 func (it *item) readRequests(r *wire.Reader) {
+	it.humanRequested = false
 	if r.Kind() == '"' {
 		it.readRequest(r)
 		return
@@ -137,16 +149,22 @@ func (it *item) readRequest(r *wire.Reader) {
 	}
 }
 
-func (it *item) has(name string) bool {
-	return it.field(name).name != ""
+// place returns where a member is, or would be.
+func (it *item) place(name string) int {
+	for i := range it.fields[:it.count] {
+		if it.fields[i].name == name {
+			return i
+		}
+	}
+	return it.count
 }
+
+func (it *item) has(name string) bool { return it.place(name) < it.count }
 
 // field returns a member. One that is not there has no text.
 func (it *item) field(name string) field {
-	for _, f := range it.fields[:it.count] {
-		if f.name == name {
-			return f
-		}
+	if at := it.place(name); at < it.count {
+		return it.fields[at]
 	}
 	return field{}
 }
