@@ -1,6 +1,7 @@
 package elevenlabs
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -11,17 +12,32 @@ import (
 
 // analysis is what a language model of ElevenLabs makes of a conversation, and what the contact said of it.
 type analysis struct {
+	results        // the conversation's own agent asked for these
+	scopes         []results
 	success        word
 	summary, title string
 	remarks        []string
-	agents         []string // that asked for results
-	fields         []*callnormv1.ExtractedField
-	evaluations    []*callnormv1.Evaluation
 	opinion        []*callnormv1.Evaluation // the contact's
+}
+
+// results are what one agent asked for. They stand under their ids, and once more in lists.
+type results struct {
+	agent             string
+	fields            []*callnormv1.ExtractedField
+	evaluations       []*callnormv1.Evaluation
+	listedFields      []listed[*callnormv1.ExtractedField]
+	listedEvaluations []listed[*callnormv1.Evaluation]
+}
+
+// listed is a result in a list, and its place.
+type listed[M any] struct {
+	result M
+	path   string
 }
 
 const dataCollection = "data_collection_results"
 
+// read puts the results together when all are known, as they stand in any order.
 func (a *analysis) read(r *wire.Reader, notes *wire.Notes) {
 	for name := range r.Members() {
 		switch name {
@@ -33,93 +49,96 @@ func (a *analysis) read(r *wire.Reader, notes *wire.Notes) {
 			a.title = strings.TrimSpace(r.Text())
 		case "scoped":
 			for range r.Elements() {
-				a.readScope(r, notes)
+				a.scopes = append(a.scopes, readScope(r, notes))
 			}
 		default:
-			a.readResults(r, notes, name)
+			a.member(r, notes, name)
 		}
+	}
+	a.addListed(notes)
+	for i := range a.scopes {
+		a.addScope(&a.scopes[i])
 	}
 }
 
-// readResults reads results, which stand under their ids as well as in lists.
-func (a *analysis) readResults(r *wire.Reader, notes *wire.Notes, name string) {
+func (s *results) member(r *wire.Reader, notes *wire.Notes, name string) {
 	switch name {
 	case dataCollection:
 		for id := range r.Members() {
-			a.addField(notes, r.Path(), readField(r, id))
+			if field := readField(r, id); field != nil {
+				s.fields = append(s.fields, field)
+			}
 		}
 	case "evaluation_criteria_results":
 		for id := range r.Members() {
-			a.addEvaluation(notes, r.Path(), readEvaluation(r, notes, id))
+			if e := readEvaluation(r, notes, id); e != nil {
+				s.evaluations = append(s.evaluations, e)
+			}
 		}
 	case dataCollection + "_list":
 		for range r.Elements() {
-			a.addField(notes, r.Path(), readField(r, ""))
+			if field := readField(r, ""); field != nil {
+				s.listedFields = append(s.listedFields, listed[*callnormv1.ExtractedField]{field, r.Path()})
+			}
 		}
 	case "evaluation_criteria_results_list":
 		for range r.Elements() {
-			a.addEvaluation(notes, r.Path(), readEvaluation(r, notes, ""))
+			if e := readEvaluation(r, notes, ""); e != nil {
+				s.listedEvaluations = append(s.listedEvaluations, listed[*callnormv1.Evaluation]{e, r.Path()})
+			}
 		}
 	default:
 		leave(r)
 	}
 }
 
-// readScope reads the results that one of several agents asked for. They are told apart by that agent's id; what the conversation's
-// own agent asked for is told beside it, too.
-func (a *analysis) readScope(r *wire.Reader, notes *wire.Notes) {
-	var scope analysis
-	agent := ""
+// readScope reads the results that one of several agents asked for.
+func readScope(r *wire.Reader, notes *wire.Notes) results {
+	var scope results
 	for name := range r.Members() {
 		if name == "source_agent_id" {
-			agent = r.Word()
-			a.agents = append(a.agents, agent)
-			continue
+			scope.agent = r.Word()
+		} else {
+			scope.member(r, notes, name)
 		}
-		scope.readResults(r, notes, name)
 	}
+	scope.addListed(notes)
+	return scope
+}
+
+// addScope adds the results of a scope. They are told apart by the id of its agent; what the conversation's own agent asked for is
+// told beside it, too.
+func (s *results) addScope(scope *results) {
 	for _, field := range scope.fields {
-		if !containsEqual(a.fields, field) {
-			field.GroupId = agent
-			a.fields = append(a.fields, field)
+		if !containsEqual(s.fields, field) {
+			field.GroupId = scope.agent
+			s.fields = append(s.fields, field)
 		}
 	}
 	for _, e := range scope.evaluations {
-		if !containsEqual(a.evaluations, e) {
-			a.evaluations = append(a.evaluations, e)
+		if !containsEqual(s.evaluations, e) {
+			s.evaluations = append(s.evaluations, e)
 		}
 	}
 }
 
-// addField adds a field, unless it is there with the same contents: a list repeats what stands under the ids.
-func (a *analysis) addField(notes *wire.Notes, path string, field *callnormv1.ExtractedField) {
-	if field == nil || containsEqual(a.fields, field) {
-		return
-	}
-	for _, other := range a.fields {
-		if other.GetName() == field.GetName() {
-			contradict(notes, path)
-			break
-		}
-	}
-	a.fields = append(a.fields, field)
+func (s *results) addListed(notes *wire.Notes) {
+	s.fields = withListed(notes, s.fields, s.listedFields, (*callnormv1.ExtractedField).GetName)
+	s.evaluations = withListed(notes, s.evaluations, s.listedEvaluations, (*callnormv1.Evaluation).GetId)
 }
 
-func (a *analysis) addEvaluation(notes *wire.Notes, path string, e *callnormv1.Evaluation) {
-	if e == nil || containsEqual(a.evaluations, e) {
-		return
-	}
-	for _, other := range a.evaluations {
-		if other.GetId() == e.GetId() {
-			contradict(notes, path)
-			break
+// withListed adds what is not there with the same contents: a list repeats what stands under the ids.
+func withListed[M proto.Message](notes *wire.Notes, known []M, list []listed[M], id func(M) string) []M {
+	for _, l := range list {
+		if containsEqual(known, l.result) {
+			continue
 		}
+		if slices.ContainsFunc(known, func(other M) bool { return id(other) == id(l.result) }) {
+			notes.Warn(callnormv1.WarningKind_WARNING_KIND_CONTRADICTION, l.path, "the result is told twice, with other contents")
+		}
+		known = append(known, l.result)
 	}
-	a.evaluations = append(a.evaluations, e)
-}
-
-func contradict(notes *wire.Notes, path string) {
-	notes.Warn(callnormv1.WarningKind_WARNING_KIND_CONTRADICTION, path, "the result is told twice, with other contents")
+	return known
 }
 
 func containsEqual[M proto.Message](list []M, m M) bool {

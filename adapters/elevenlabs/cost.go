@@ -1,6 +1,8 @@
 package elevenlabs
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 
 	"github.com/callnorm/callnorm/adapters/internal/wire"
@@ -54,6 +56,9 @@ func (c *record) readCharging(r *wire.Reader) {
 			leave(r)
 		}
 	}
+	slices.SortFunc(c.call.GetCost().GetLines(), func(a, b *callnormv1.CostLine) int { // a charge that is put in another order is the same
+		return cmp.Or(cmp.Compare(a.GetComponent(), b.GetComponent()), strings.Compare(a.GetComponentRaw(), b.GetComponentRaw()))
+	})
 }
 
 // readAnalysisCost reads what all runs of the analysis cost together.

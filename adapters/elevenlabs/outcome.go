@@ -169,14 +169,16 @@ func (c *record) setLine() {
 	c.addRelated("elevenlabs.phone_number_id", line.numberID)
 }
 
-// contactID reads whom the customer says that the agent talks to.
+// contactID reads whom the customer says that the agent talks to: in the report or, where it does not tell, as the conversation began.
 func (c *record) contactID() {
-	id := c.usable(c.userID)
-	switch {
-	case c.contact.GetId() == "":
-		c.contact.Id = id
-	case id != "" && id != c.contact.GetId():
-		c.notes.UnmappedText(c.userID.path, id)
+	for _, told := range []word{c.userID, c.initialUserID} {
+		id := c.usable(told)
+		switch {
+		case c.contact.GetId() == "":
+			c.contact.Id = id
+		case id != "" && id != c.contact.GetId():
+			c.notes.UnmappedText(told.path, id)
+		}
 	}
 }
 
@@ -242,9 +244,11 @@ func (c *record) setAgent() {
 func (c *record) setRecording() {
 	flags := make([]string, 0, len(c.audioFlags))
 	for _, flag := range c.audioFlags {
-		if c.hasAudio {
+		switch {
+		case flag.text == "":
+		case c.hasAudio:
 			flags = append(flags, flag.text)
-		} else {
+		default:
 			c.notes.Unmapped(flag.path, []byte("true"))
 		}
 	}
@@ -489,8 +493,8 @@ func (c *record) setAnalysis() {
 	o.Analysis = wire.Filled(judgement)
 	o.ExtractedFields = a.fields
 	o.Evaluations = slices.Concat(a.evaluations, a.opinion)
-	for _, agent := range a.agents {
-		c.addAgent(agent)
+	for _, scope := range a.scopes {
+		c.addAgent(scope.agent)
 	}
 }
 

@@ -36,6 +36,7 @@ type record struct {
 	audio         jsontext.Value // the recording, a part of the body
 	audioPath     string
 	userID        word
+	initialUserID word // what the conversation began with
 	agentID       word
 	call          callnormv1.CallOutcome
 	contact       callnormv1.Contact
@@ -43,7 +44,7 @@ type record struct {
 	agent         callnormv1.Agent
 	recording     *callnormv1.Recording
 	hasAudio      bool
-	audioFlags    []word // the names of those that are set
+	audioFlags    [len(audioKinds)]word // the names of those that are set
 	termination   word
 	failed        fault
 	language      string
@@ -261,6 +262,9 @@ func (c *record) shape() shape {
 	return 0
 }
 
+// audioKinds holds the flags that tell what kinds of audio ElevenLabs has, in the order in which they are told.
+var audioKinds = [...]string{"has_audio", "has_user_audio", "has_response_audio", "has_auxiliary_audio"}
+
 // readAudioFlag reads what kinds of audio ElevenLabs has. Set ones are told with the recording.
 func (c *record) readAudioFlag(r *wire.Reader, name string) {
 	if r.Kind() != 't' {
@@ -272,11 +276,7 @@ func (c *record) readAudioFlag(r *wire.Reader, name string) {
 		return
 	}
 	c.hasAudio = c.hasAudio || name == "has_audio"
-	if c.audioFlags == nil {
-		const all = 3
-		c.audioFlags = make([]word, 0, all)
-	}
-	c.audioFlags = append(c.audioFlags, word{r.Path(), name})
+	c.audioFlags[slices.Index(audioKinds[:], name)] = word{r.Path(), name}
 	r.Skip()
 }
 
@@ -498,11 +498,7 @@ func (c *record) readClientData(r *wire.Reader) {
 				}
 			}
 		case "user_id":
-			if w := readWord(r); c.userID.text == "" {
-				c.userID = w
-			} else if w.text != c.userID.text && w.text != "" {
-				c.notes.UnmappedText(w.path, w.text)
-			}
+			c.initialUserID = readWord(r)
 		case "conversation_config_override":
 			r.Skip() // how the agent was set up for this conversation
 		case "source_info":

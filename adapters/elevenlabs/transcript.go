@@ -1,6 +1,7 @@
 package elevenlabs
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -36,6 +37,7 @@ func (c *record) readTranscript(r *wire.Reader) {
 		}
 		c.turns = append(c.turns, turn)
 	}
+	c.tools.endTranscript(c.notes)
 }
 
 func (c *record) readTurn(r *wire.Reader) *callnormv1.TranscriptTurn {
@@ -81,6 +83,7 @@ func (c *record) readTurn(r *wire.Reader) *callnormv1.TranscriptTurn {
 			leave(r)
 		}
 	}
+	c.tools.endTurn(c.notes)
 	for _, t := range c.tools.list[first:] {
 		t.call.StartOffset = turn.GetStartOffset()
 	}
@@ -132,16 +135,18 @@ const (
 	transferToAgent  = "transfer_to_agent"
 )
 
-// tools are the uses of tools. A result comes in the same turn as its call or in a later one, and carries the same id.
+// tools are the uses of tools. A result comes in the same turn as its call or in another one, and carries the same id.
 type tools struct {
-	room wire.Room[callnormv1.ToolCall]
-	list []*tool
-	open map[string][]*tool // calls without a result, by id, or by name where there is none
+	room  wire.Room[callnormv1.ToolCall]
+	list  []*tool
+	open  map[string][]*tool // calls without a result, by id, or by name where there is none
+	early []*tool            // results of a turn whose calls were not read yet
 }
 
 type tool struct {
 	call      *callnormv1.ToolCall
 	path      string
+	alone     bool // a result without a call
 	answered  bool
 	failed    bool
 	notCalled bool
@@ -208,13 +213,13 @@ func (t *tool) key() string {
 	return "name " + t.call.GetTool()
 }
 
-// readResult reads a result, and joins it with its call. A result whose call is not told stands for the call as well.
+// readResult reads a result, and joins it with its call.
 func (l *tools) readResult(r *wire.Reader) {
 	if r.Kind() != '{' {
 		return
 	}
 	t := &tool{call: &callnormv1.ToolCall{}, path: r.Path(), answered: true}
-	var faults []string
+	var whole, errorType, rawError string
 	blocked := false
 	for name := range r.Members() {
 		switch name {
@@ -237,15 +242,18 @@ func (l *tools) readResult(r *wire.Reader) {
 			t.notCalled = called != nil && !*called
 		case "tool_latency_secs":
 			t.call.Duration = r.Duration(time.Second)
-		case "error_type", "raw_error_message":
-			if text := r.Text(); strings.TrimSpace(text) != "" {
-				faults = append(faults, text)
-			}
+		case "error_type":
+			errorType = r.Text()
+		case "raw_error_message":
+			rawError = r.Text()
 		case "result":
-			t.readSystemResult(r)
+			whole = t.readSystemResult(r)
 		default:
 			leave(r)
 		}
+	}
+	if t.call.GetResultJson() == "" {
+		t.call.ResultJson = whole
 	}
 	t.result.reread(t.call)
 	t.call.StatusRaw, t.call.Description = t.result.kind, t.result.reason
@@ -261,8 +269,9 @@ func (l *tools) readResult(r *wire.Reader) {
 	case t.failed:
 		t.call.StatusRaw = "is_error"
 	}
-	for _, text := range []string{t.result.errorText, t.result.details} {
-		if text != "" {
+	var faults []string
+	for _, text := range []string{errorType, rawError, t.result.errorText, t.result.details} {
+		if strings.TrimSpace(text) != "" {
 			faults = append(faults, text)
 		}
 	}
@@ -270,24 +279,24 @@ func (l *tools) readResult(r *wire.Reader) {
 	if t.failed && t.call.GetError() == "" {
 		t.call.Error = strings.Trim(t.call.GetResultJson(), `"`)
 	}
-	l.join(r.Notes(), t)
+	if !l.join(r.Notes(), t) {
+		l.early = append(l.early, t)
+	}
 }
 
-// readSystemResult reads the result of a tool of ElevenLabs' own. The whole of it stands as the result where no other does.
-func (t *tool) readSystemResult(r *wire.Reader) {
+// readSystemResult reads the result of a tool of ElevenLabs' own, and returns the whole of it, which stands as the result where no
+// other does.
+func (t *tool) readSystemResult(r *wire.Reader) (whole string) {
 	if r.Kind() != '{' {
 		leave(r)
-		return
+		return ""
 	}
-	whole := ""
 	r.Peek(func(r *wire.Reader) { whole = r.JSON() })
 	t.result.path = r.Path()
 	for name := range r.Members() {
 		t.result.member(r, name)
 	}
-	if t.call.GetResultJson() == "" {
-		t.call.ResultJson = whole
-	}
+	return whole
 }
 
 // reread looks for the result of a tool of ElevenLabs' own in its text, where it stands in reports of an older layout.
@@ -337,12 +346,29 @@ func (s *toolResult) member(r *wire.Reader, name string) {
 	}
 }
 
-func (l *tools) join(notes *wire.Notes, result *tool) {
+// endTurn joins results with calls that stand behind them in their turn, whose members have no order. A result whose call is not told
+// stands for the call as well.
+func (l *tools) endTurn(notes *wire.Notes) {
+	for _, result := range l.early {
+		if !l.join(notes, result) {
+			result.alone = true
+			l.add(result)
+		}
+	}
+	l.early = l.early[:0]
+}
+
+// endTranscript joins results with calls of later turns. Without an id they are two uses of one tool.
+func (l *tools) endTranscript(notes *wire.Notes) {
+	l.list = slices.DeleteFunc(l.list, func(t *tool) bool { return t.alone && t.call.GetId() != "" && l.join(notes, t) })
+}
+
+// join joins a result with the first call that waits for it, and tells whether there is one.
+func (l *tools) join(notes *wire.Notes, result *tool) bool {
 	key := result.key()
 	waiting := l.open[key]
 	if len(waiting) == 0 {
-		l.add(result)
-		return
+		return false
 	}
 	l.open[key] = waiting[1:]
 	t := waiting[0]
@@ -352,6 +378,7 @@ func (l *tools) join(notes *wire.Notes, result *tool) {
 	told.KindRaw = merge(notes, result.path+".type", told.GetKindRaw(), said.GetKindRaw())
 	told.ResultJson, told.StatusRaw, told.Error, told.Duration = said.GetResultJson(), said.GetStatusRaw(), said.GetError(), said.GetDuration()
 	told.Description = said.GetDescription()
+	return true
 }
 
 // merge returns what the call says or, where it says nothing, its result. What the result says otherwise is kept.
