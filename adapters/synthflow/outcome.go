@@ -167,9 +167,12 @@ type ending struct {
 func (p *report) setStatus(o *callnormv1.CallOutcome) {
 	raw, path := p.statusWord()
 	status, mapping := statuses.Find(p.notes, path, raw)
+	if path == p.reasonPath() {
+		mapping = callnormv1.Mapping_MAPPING_HEURISTIC
+	}
 	o.Status, o.StatusRaw, o.StatusMapping = status.status, raw, mapping
 	byStatus := ending{endMeaning: status.endMeaning, word: raw, path: path, mapping: mapping}
-	byReason, errorText := p.reason(raw)
+	byReason, errorText := p.reason(status, raw, path)
 	if errorText != "" {
 		o.Error = &callnormv1.CallError{Message: errorText}
 	}
@@ -185,6 +188,11 @@ func (p *report) setStatus(o *callnormv1.CallOutcome) {
 		!connected && byReason.untold() && p.call.customEndReason == "" {
 		p.notes.Warn(callnormv1.WarningKind_WARNING_KIND_CONTRADICTION, path, "completed, but after no seconds, without a word or a reason")
 		o.Status, o.StatusMapping = callnormv1.CallStatus_CALL_STATUS_NO_CONVERSATION, callnormv1.Mapping_MAPPING_HEURISTIC
+	}
+
+	if status.status == callnormv1.CallStatus_CALL_STATUS_COMPLETED && byReason.endMeaning == userCanceled.endMeaning &&
+		seconds && o.GetTranscript() != nil {
+		p.notes.Warn(callnormv1.WarningKind_WARNING_KIND_CONTRADICTION, byReason.path, "canceled before it was answered, but there was a conversation")
 	}
 
 	known := raw != "" && mapping != callnormv1.Mapping_MAPPING_NONE
@@ -214,6 +222,9 @@ func (p *report) setEnd(o *callnormv1.CallOutcome, byStatus, byReason ending) {
 		if byReason.word != "" && byReason.answeredBy == nobody {
 			p.notes.UnmappedText(byReason.path, byReason.word)
 		}
+	}
+	if why.reason == untold && why.mapping == callnormv1.Mapping_MAPPING_NONE {
+		why.reason = endReasons.Other.reason
 	}
 	if why.word != "" && (why.reason != untold || why.answeredBy == nobody) {
 		o.End = &callnormv1.CallEnd{Reason: why.reason, ReasonRaw: why.word, ReasonMapping: why.mapping}
@@ -274,9 +285,20 @@ func (p *report) statusWord() (string, string) {
 	case c.recordStatus != "":
 		p.differs(p.prefix, "status", p.status, c.recordStatus)
 		return c.recordStatus, p.callPrefix + "call_status"
+	case p.status == "" && isMisplaced(c.endReason):
+		return c.endReason, p.reasonPath()
 	default:
 		return p.status, p.prefix + "status"
 	}
+}
+
+func (p *report) reasonPath() string { return p.callPrefix + "end_call_reason" }
+
+// isMisplaced tells whether a status stands in the place of a reason.
+func isMisplaced(reason string) bool {
+	_, _, isReason := endReasons.Known(reason)
+	_, _, isStatus := statuses.Known(reason)
+	return isStatus && !isReason
 }
 
 func isMachine(kind callnormv1.AnsweredByKind) bool {
@@ -286,31 +308,39 @@ func isMachine(kind callnormv1.AnsweredByKind) bool {
 // reason sorts out the reason and the error, which stand in each other's place at times, as a status stands in both. Anunzi's
 // documentation shows `error_message` with a reason ("agent_goodbye") while `call.end_call_reason` holds a status ("completed").
 // A documented reason counts wherever it stands, and is no error, unless the word could be an error just as well; a status in
-// the place of a reason counts for what it says on the end; and what only repeats the status is neither.
-func (p *report) reason(status string) (ending, string) {
-	reason := ending{word: p.call.endReason, path: p.callPrefix + "end_call_reason"}
-	_, _, isReason := endReasons.Known(reason.word)
-	meaning, _, isStatus := statuses.Known(reason.word)
-	if isStatus && !isReason {
+// the place of a reason counts for what it says on the end, or else for a word that is not one of ours.
+func (p *report) reason(status statusMeaning, statusWord, statusPath string) (ending, string) {
+	reason := ending{word: p.call.endReason, path: p.reasonPath()}
+	if isMisplaced(reason.word) {
 		p.notes.Warn(callnormv1.WarningKind_WARNING_KIND_MISPLACED, reason.path, "a status stands in the place of a reason")
+		meaning, _, _ := statuses.Known(reason.word)
 		reason.endMeaning, reason.mapping = meaning.endMeaning, callnormv1.Mapping_MAPPING_HEURISTIC
-		if repeats(reason.word, status) || meaning.untold() {
+		switch {
+		case reason.path == statusPath:
+			reason = ending{} // it is the status
+		case meaning.untold() && !status.open:
+			reason.mapping = callnormv1.Mapping_MAPPING_NONE
+		case meaning.untold(), repeats(reason.word, statusWord):
 			p.notes.UnmappedText(reason.path, reason.word)
 			reason = ending{}
 		}
 	}
 	path, text := p.prefix+"error_message", wire.NotBlank(p.errorMessage)
 	end, _, isReason := endReasons.Known(text)
-	_, _, isStatus = statuses.Known(text)
+	_, _, isStatus := statuses.Known(text)
 	switch {
 	case isReason && !end.ambiguous:
 		p.notes.Warn(callnormv1.WarningKind_WARNING_KIND_MISPLACED, path, "a reason stands in the place of an error")
+		if reason.mapping == callnormv1.Mapping_MAPPING_NONE {
+			p.notes.UnmappedText(reason.path, reason.word)
+			reason = ending{}
+		}
 		if reason.word == "" {
 			return ending{endMeaning: end, word: text, path: path, mapping: callnormv1.Mapping_MAPPING_HEURISTIC}, ""
 		}
 		p.differs(path, "", text, reason.word)
 		text = ""
-	case isStatus && repeats(text, status):
+	case isStatus && repeats(text, statusWord):
 		p.notes.Warn(callnormv1.WarningKind_WARNING_KIND_MISPLACED, path, "the status stands in the place of an error")
 		p.notes.UnmappedText(path, text)
 		text = ""
@@ -445,9 +475,8 @@ func (p *report) setActions(o *callnormv1.CallOutcome) {
 		}
 		tool.StatusRaw = a.status()
 		if kind := words.Plain(a.kind); strings.Contains(kind, "transfer") || kind == "" && strings.Contains(words.Plain(tool.GetTool()), "transfer") {
-			result, _ := transferResults.Find(p.notes, a.path+".return_value.status", tool.GetStatusRaw())
 			o.Transfers = append(o.Transfers, &callnormv1.Transfer{
-				KindRaw: a.kind, Result: result, ResultRaw: tool.GetStatusRaw(), StartTime: tool.GetStartTime(), Reason: a.errorMessage,
+				KindRaw: a.kind, Result: p.transferResult(a), ResultRaw: tool.GetStatusRaw(), StartTime: tool.GetStartTime(), Reason: a.errorMessage,
 			})
 		}
 	}
@@ -461,6 +490,21 @@ func (a *action) status() string {
 		}
 	}
 	return ""
+}
+
+// transferResult says what became of a transfer. Its words begin with what the action is at times, and why it failed may follow:
+// `transfer-failed-timeout`.
+func (p *report) transferResult(a *action) callnormv1.TransferResult {
+	status := a.status()
+	word := strings.TrimPrefix(words.Plain(status), "transfer_")
+	if strings.HasPrefix(word, "failed_") {
+		return callnormv1.TransferResult_TRANSFER_RESULT_FAILED
+	}
+	if result, _, ok := transferResults.Known(word); ok {
+		return result
+	}
+	result, _ := transferResults.Find(p.notes, a.path+".return_value.status", status)
+	return result
 }
 
 // isExtractor tells extractors, old and new, by how their kinds and names begin.

@@ -40,6 +40,9 @@ const (
 	none      = callnormv1.Mapping_MAPPING_NONE
 	voicemail = callnormv1.AnsweredByKind_ANSWERED_BY_KIND_VOICEMAIL
 	human     = callnormv1.AnsweredByKind_ANSWERED_BY_KIND_HUMAN
+	agent     = callnormv1.EndedBy_ENDED_BY_AGENT
+	customer  = callnormv1.EndedBy_ENDED_BY_CUSTOMER
+	system    = callnormv1.EndedBy_ENDED_BY_SYSTEM
 	completed = callnormv1.CallStatus_CALL_STATUS_COMPLETED
 )
 
@@ -60,7 +63,7 @@ func TestStatusWords(t *testing.T) {
 		"ringing":        {status: callnormv1.CallStatus_CALL_STATUS_RINGING, completeness: partial, event: progress, mapping: exact},
 		"in-progress":    {status: callnormv1.CallStatus_CALL_STATUS_IN_PROGRESS, completeness: partial, event: progress, mapping: exact},
 		"canceled":       {status: callnormv1.CallStatus_CALL_STATUS_CANCELED, completeness: final, event: reported, mapping: exact},
-		"user-canceled":  {status: callnormv1.CallStatus_CALL_STATUS_CANCELED, end: callnormv1.EndReason_END_REASON_CANCELED_BEFORE_ANSWER, completeness: final, event: reported, mapping: exact},
+		"user-canceled":  {status: callnormv1.CallStatus_CALL_STATUS_CANCELED, end: callnormv1.EndReason_END_REASON_CANCELED_BEFORE_ANSWER, endedBy: customer, completeness: final, event: reported, mapping: exact},
 		"left_voicemail": {status: completed, end: callnormv1.EndReason_END_REASON_VOICEMAIL_LEFT, answeredBy: voicemail, voicemail: true, messageLeft: true, completeness: final, event: reported, mapping: exact},
 		"spam":           {status: callnormv1.CallStatus_CALL_STATUS_BLOCKED, end: callnormv1.EndReason_END_REASON_MARKED_AS_SPAM, completeness: final, event: reported, mapping: exact},
 		// What receivers have met.
@@ -72,7 +75,7 @@ func TestStatusWords(t *testing.T) {
 		"scheduled":          {status: callnormv1.CallStatus_CALL_STATUS_QUEUED, completeness: partial, event: scheduled, mapping: heuristic},
 		"dialing":            {status: callnormv1.CallStatus_CALL_STATUS_INITIATED, completeness: partial, event: progress, mapping: heuristic},
 		"cancelled":          {status: callnormv1.CallStatus_CALL_STATUS_CANCELED, completeness: final, event: reported, mapping: heuristic},
-		"user_cancelled":     {status: callnormv1.CallStatus_CALL_STATUS_CANCELED, end: callnormv1.EndReason_END_REASON_CANCELED_BEFORE_ANSWER, completeness: final, event: reported, mapping: heuristic},
+		"user_cancelled":     {status: callnormv1.CallStatus_CALL_STATUS_CANCELED, end: callnormv1.EndReason_END_REASON_CANCELED_BEFORE_ANSWER, endedBy: customer, completeness: final, event: reported, mapping: heuristic},
 		"machine_detected":   {status: completed, answeredBy: callnormv1.AnsweredByKind_ANSWERED_BY_KIND_MACHINE, completeness: final, event: reported, mapping: heuristic},
 		// What nobody has met, and nothing at all.
 		"teleported": {status: callnormv1.CallStatus_CALL_STATUS_OTHER, completeness: partial, event: progress, mapping: none},
@@ -95,7 +98,6 @@ func TestStatusWords(t *testing.T) {
 }
 
 func TestEndReasonWords(t *testing.T) {
-	agent, customer, system := callnormv1.EndedBy_ENDED_BY_AGENT, callnormv1.EndedBy_ENDED_BY_CUSTOMER, callnormv1.EndedBy_ENDED_BY_SYSTEM
 	for word, want := range map[string]axes{
 		// The documentation of 2024 and 2025.
 		"voicemail":             {end: callnormv1.EndReason_END_REASON_VOICEMAIL, answeredBy: voicemail, voicemail: true, mapping: exact},
@@ -107,8 +109,9 @@ func TestEndReasonWords(t *testing.T) {
 		// The documentation of 2026 and the API's.
 		"voicemail_message_left": {end: callnormv1.EndReason_END_REASON_VOICEMAIL_LEFT, answeredBy: voicemail, voicemail: true, messageLeft: true, mapping: exact},
 		"voicemail_cut_off":      {end: callnormv1.EndReason_END_REASON_VOICEMAIL, answeredBy: voicemail, voicemail: true, mapping: exact},
-		"custom_end_call":        {end: callnormv1.EndReason_END_REASON_CUSTOM_RULE, mapping: exact},
-		"user_canceled":          {end: callnormv1.EndReason_END_REASON_CANCELED_BEFORE_ANSWER, mapping: heuristic},
+		"custom_end_call":        {end: callnormv1.EndReason_END_REASON_CUSTOM_RULE, endedBy: agent, mapping: exact},
+		"user_canceled":          {end: callnormv1.EndReason_END_REASON_CANCELED_BEFORE_ANSWER, endedBy: customer, mapping: exact},
+		"user_cancelled":         {end: callnormv1.EndReason_END_REASON_CANCELED_BEFORE_ANSWER, endedBy: customer, mapping: heuristic},
 		"agent_ended_call":       {end: callnormv1.EndReason_END_REASON_AGENT_HANGUP, endedBy: agent, mapping: exact},
 		"human_ended_call":       {end: callnormv1.EndReason_END_REASON_CUSTOMER_HANGUP, endedBy: customer, mapping: exact},
 		"timeout":                {end: callnormv1.EndReason_END_REASON_TIMEOUT, mapping: exact},
@@ -177,10 +180,10 @@ func TestStatusWordsInThePlaceOfTheReason(t *testing.T) {
 		"voicemail_detected":  {end: callnormv1.EndReason_END_REASON_VOICEMAIL, answeredBy: voicemail, voicemail: true},
 		"spam":                {end: callnormv1.EndReason_END_REASON_MARKED_AS_SPAM},
 		"machine_detected":    {answeredBy: machine},
-		"no-answer":           {},
-		"busy":                {},
-		"in-progress":         {},
-		"completed":           {},
+		"no-answer":           {end: callnormv1.EndReason_END_REASON_OTHER, mapping: none},
+		"busy":                {end: callnormv1.EndReason_END_REASON_OTHER, mapping: none},
+		"in-progress":         {end: callnormv1.EndReason_END_REASON_OTHER, mapping: none},
+		"completed":           {end: callnormv1.EndReason_END_REASON_OTHER, mapping: none},
 	} {
 		t.Run(word, func(t *testing.T) {
 			want.status, want.completeness, want.event = completed, final, reported
@@ -193,7 +196,7 @@ func TestStatusWordsInThePlaceOfTheReason(t *testing.T) {
 			} else if call.GetAnsweredBy().GetRaw() != word || call.GetAnsweredBy().GetMapping() != heuristic {
 				t.Errorf("who answered is not told with the word: %v", call.GetAnsweredBy())
 			}
-			if want.end != 0 {
+			if want.end != 0 && want.mapping == 0 {
 				want.mapping = heuristic
 			}
 			check(t, want, call, call.GetEnd().GetReasonMapping())
@@ -204,6 +207,104 @@ func TestStatusWordsInThePlaceOfTheReason(t *testing.T) {
 				t.Error("nothing says that the word is misplaced")
 			}
 		})
+	}
+}
+
+func TestStatusWordsInThePlaceOfTheReasonAndWhatElseTells(t *testing.T) {
+	const other = callnormv1.EndReason_END_REASON_OTHER
+	for _, test := range []struct {
+		status, reason, errorMessage, custom string
+		want                                 axes
+		raw                                  string
+		unmapped                             int32
+	}{
+		{"failed", "busy", "", "", axes{status: callnormv1.CallStatus_CALL_STATUS_FAILED, end: other, mapping: none}, "busy", 0},
+		{"completed", "Completed", "timeout", "", axes{status: completed, end: other, mapping: none}, "Completed", 0},
+		{"completed", "completed", "", "asked to stop", axes{status: completed, end: other, mapping: none}, "completed", 0},
+		{"completed", "completed", "max_duration", "", axes{
+			status: completed, end: callnormv1.EndReason_END_REASON_MAX_DURATION, endedBy: system, mapping: heuristic,
+		}, "max_duration", 1},
+		{"spam", "completed", "", "", axes{
+			status: callnormv1.CallStatus_CALL_STATUS_BLOCKED, end: callnormv1.EndReason_END_REASON_MARKED_AS_SPAM, mapping: exact,
+		}, "spam", 1},
+		{"spam", "spam", "", "", axes{
+			status: callnormv1.CallStatus_CALL_STATUS_BLOCKED, end: callnormv1.EndReason_END_REASON_MARKED_AS_SPAM, mapping: exact,
+		}, "spam", 1},
+		{"", "busy", "", "", axes{status: callnormv1.CallStatus_CALL_STATUS_BUSY}, "", 0},
+		{"", "spam", "", "", axes{
+			status: callnormv1.CallStatus_CALL_STATUS_BLOCKED, end: callnormv1.EndReason_END_REASON_MARKED_AS_SPAM, mapping: heuristic,
+		}, "spam", 0},
+		{"in-progress", "in-progress", "", "", axes{status: callnormv1.CallStatus_CALL_STATUS_IN_PROGRESS, completeness: partial, event: progress}, "", 1},
+	} {
+		t.Run(test.status+", "+test.reason, func(t *testing.T) {
+			call := one(t, map[string]any{"error_message": test.errorMessage, "call": map[string]any{
+				"call_id": "c-1", "status": test.status, "end_call_reason": test.reason, "custom_end_call_reason": test.custom,
+			}})
+			if test.want.completeness == 0 {
+				test.want.completeness, test.want.event = final, reported
+			}
+			check(t, test.want, call, call.GetEnd().GetReasonMapping())
+			if call.GetEnd().GetReasonRaw() != test.raw || call.GetProvenance().GetUnmappedCount() != test.unmapped {
+				t.Errorf("got %v, %v", call.GetEnd(), call.GetProvenance())
+			}
+			if test.status == "" && (call.GetStatusRaw() != test.reason || call.GetStatusMapping() != heuristic) {
+				t.Errorf("the status is told as %q, %v", call.GetStatusRaw(), call.GetStatusMapping())
+			}
+			if !warned(call, callnormv1.WarningKind_WARNING_KIND_MISPLACED, "call.end_call_reason") {
+				t.Error("nothing says that the word is misplaced")
+			}
+		})
+	}
+}
+
+func TestCanceledCallsWithAConversation(t *testing.T) {
+	for _, test := range []struct {
+		status, reason, transcript string
+		duration                   int
+		want                       bool
+	}{
+		{"completed", "user_canceled", "human: hello?", 31, true},
+		{"completed", "user-cancelled", "human: hello?", 31, true},
+		{"completed", "user_canceled", "human: hello?", 0, false},
+		{"completed", "user_canceled", "", 31, false},
+		{"completed", "human_ended_call", "human: hello?", 31, false},
+		{"user-canceled", "user_canceled", "human: hello?", 31, false},
+	} {
+		call := one(t, map[string]any{"call": map[string]any{
+			"call_id": "c-1", "status": test.status, "end_call_reason": test.reason, "transcript": test.transcript, "duration": test.duration,
+		}})
+		if warned(call, callnormv1.WarningKind_WARNING_KIND_CONTRADICTION, "call.end_call_reason") != test.want {
+			t.Errorf("%v: %v", test, call.GetProvenance().GetWarnings())
+		}
+		if call.GetEnd().GetEndedBy() != customer {
+			t.Errorf("%v: %v", test, call.GetEnd())
+		}
+	}
+}
+
+func TestTransferResults(t *testing.T) {
+	const done, failed = callnormv1.TransferResult_TRANSFER_RESULT_COMPLETED, callnormv1.TransferResult_TRANSFER_RESULT_FAILED
+	for word, want := range map[string]callnormv1.TransferResult{
+		"transfer-completed": done, "transfer-success": done, "completed": done, "Success": done,
+		"transfer-failed": failed, "transfer-failed-timeout": failed, "transfer_failed_busy": failed, "transfer_failed_no_answer": failed,
+		"transfer-failed-of-the-moon": failed, "failed": failed, "failed-timeout": failed, "no-answer": failed,
+		"transfer-canceled":   callnormv1.TransferResult_TRANSFER_RESULT_CANCELED,
+		"transfer-teleported": callnormv1.TransferResult_TRANSFER_RESULT_OTHER,
+		"transfer":            callnormv1.TransferResult_TRANSFER_RESULT_OTHER,
+		"":                    callnormv1.TransferResult_TRANSFER_RESULT_UNSPECIFIED,
+	} {
+		call := one(t, map[string]any{
+			"call":             map[string]any{"call_id": "c-1", "status": "completed"},
+			"executed_actions": map[string]any{"live_transfer": map[string]any{"return_value": map[string]any{"status": word}}},
+		})
+		transfer := call.GetTransfers()[0]
+		if transfer.GetResult() != want || transfer.GetResultRaw() != word {
+			t.Errorf("%s: %v", word, transfer)
+		}
+		unknown := warned(call, callnormv1.WarningKind_WARNING_KIND_UNKNOWN_WORD, "executed_actions.live_transfer.return_value.status")
+		if unknown != (want == callnormv1.TransferResult_TRANSFER_RESULT_OTHER) {
+			t.Errorf("%s: %v", word, call.GetProvenance().GetWarnings())
+		}
 	}
 }
 

@@ -445,6 +445,10 @@ func (p *report) readAction(r *wire.Reader, key string) {
 			a.errorMessage = r.Text()
 		case "return_value":
 			a.readResult(r)
+		case "return_value_status": // what it tells where it is not empty is not known
+			if status := wire.NotBlank(r.Word()); status != "" {
+				r.Notes().UnmappedText(a.path+".return_value_status", status)
+			}
 		case "is_relevant_action":
 			a.relevant = r.Bool()
 		case "run_action_before_call_start":

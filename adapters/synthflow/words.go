@@ -45,8 +45,14 @@ var (
 		reason:     callnormv1.EndReason_END_REASON_VOICEMAIL_LEFT,
 		answeredBy: callnormv1.AnsweredByKind_ANSWERED_BY_KIND_VOICEMAIL,
 	}
-	calledOff    = endMeaning{reason: callnormv1.EndReason_END_REASON_CANCELED_BEFORE_ANSWER}
-	userCanceled = statusMeaning{status: callnormv1.CallStatus_CALL_STATUS_CANCELED, endMeaning: calledOff}
+	// "A caller hangs up within the first second", before the agent answers.
+	userCanceled = statusMeaning{
+		status: callnormv1.CallStatus_CALL_STATUS_CANCELED,
+		endMeaning: endMeaning{
+			reason: callnormv1.EndReason_END_REASON_CANCELED_BEFORE_ANSWER,
+			by:     callnormv1.EndedBy_ENDED_BY_CUSTOMER,
+		},
+	}
 )
 
 var statuses = words.Table[statusMeaning]{
@@ -118,15 +124,16 @@ var endReasons = words.Table[endMeaning]{
 		"max_duration":     {reason: callnormv1.EndReason_END_REASON_MAX_DURATION, by: callnormv1.EndedBy_ENDED_BY_SYSTEM},
 		"timeout":          {reason: callnormv1.EndReason_END_REASON_TIMEOUT, ambiguous: true},
 		"error":            {reason: callnormv1.EndReason_END_REASON_ERROR, ambiguous: true}, // nobody tells whose error
-		"custom_end_call":  {reason: callnormv1.EndReason_END_REASON_CUSTOM_RULE},
-		"undefined":        {}, // "The reason for the call ending is not specified." Least of all is it an error.
+		// The agent finds that a condition is met, says farewell and ends the call.
+		"custom_end_call": {reason: callnormv1.EndReason_END_REASON_CUSTOM_RULE, by: callnormv1.EndedBy_ENDED_BY_AGENT},
+		"user_canceled":   userCanceled.endMeaning,
+		"undefined":       {}, // "The reason for the call ending is not specified." Least of all is it an error.
 	},
 	Seen: map[string]endMeaning{
 		"failed_to_start_outbound_call": {
 			reason: callnormv1.EndReason_END_REASON_TELEPHONY_ERROR, by: callnormv1.EndedBy_ENDED_BY_SYSTEM, ambiguous: true,
 		},
-		// The documentation lists the word, but nowhere says what it means.
-		"user_canceled": calledOff, "user_cancelled": calledOff,
+		"user_cancelled": userCanceled.endMeaning,
 	},
 	Other: endMeaning{reason: callnormv1.EndReason_END_REASON_OTHER},
 }
