@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/callnorm/callnorm/adapters/internal/ids"
+	"github.com/callnorm/callnorm/adapters/internal/phone"
 	"github.com/callnorm/callnorm/adapters/internal/wire"
 	"github.com/callnorm/callnorm/adapters/internal/words"
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
@@ -16,14 +17,15 @@ import (
 // outcome says what a report amounts to.
 func (p *report) outcome(event string) *callnormv1.CallOutcome {
 	c, notes := &p.call, p.notes
+	p.merge()
 	o := &callnormv1.CallOutcome{
 		EventRaw:      event,
 		TimeZone:      c.timezone,
 		StartTime:     c.startTime,
 		TotalDuration: c.duration,
-		Contact:       p.contact,
+		RingDuration:  c.ringing,
 		DivertedFrom:  c.diversion,
-		Variables:     append(p.variables, c.variables...),
+		Variables:     p.variables,
 		Metadata:      p.metadata,
 		PresentParts:  make([]callnormv1.Part, 0, 3),
 	}
@@ -36,6 +38,7 @@ func (p *report) outcome(event string) *callnormv1.CallOutcome {
 	o.Transcript = p.transcript()
 	p.setStatus(o)
 	p.setDirection(o)
+	p.setHangup(o)
 	setEndTime(o, notes)
 	p.setContact(o)
 	p.setParties(o)
@@ -125,11 +128,17 @@ func namesRedaction(text string) bool { return strings.Contains(strings.ToLower(
 // differs keeps a text that tells the same fact as another one which counts, if the two are not the same.
 func (p *report) differs(prefix, name, text, counts string) {
 	if text != "" && !repeats(text, counts) {
-		path := prefix + name
-		p.notes.Warn(callnormv1.WarningKind_WARNING_KIND_CONTRADICTION, path, "differs from another field that tells the same, which counts")
-		p.notes.UnmappedText(path, text)
+		p.other(prefix+name, text)
 	}
 }
+
+// other keeps a text that differs from another one that counts.
+func (p *report) other(path, text string) {
+	p.notes.Warn(callnormv1.WarningKind_WARNING_KIND_CONTRADICTION, path, toldOtherwise)
+	p.notes.UnmappedText(path, text)
+}
+
+const toldOtherwise = "differs from another field that tells the same, which counts"
 
 // setID reads the ids. A placeholder is none: two deliveries with `[UUID]` are not one call.
 func (p *report) setID(o *callnormv1.CallOutcome) {
@@ -379,6 +388,30 @@ func (p *report) setDirection(o *callnormv1.CallOutcome) {
 
 func isTest(word string) bool { return words.Plain(word) == "test" }
 
+// setHangup says who hung up, where no reason tells it. The line knows the sides only; which of them is the contact, the direction
+// tells. Who of ours the other one is, nothing does.
+func (p *report) setHangup(o *callnormv1.CallOutcome) {
+	word := p.call.hangup
+	if word == "" {
+		return
+	}
+	by, mapping := hangups.Find(p.notes, p.callPrefix+"telephony_hangup", word)
+	inbound, outbound := o.GetDirection() == callnormv1.Direction_DIRECTION_INBOUND, o.GetDirection() == callnormv1.Direction_DIRECTION_OUTBOUND
+	if inbound && by == callnormv1.EndedBy_ENDED_BY_CALLER || outbound && by == callnormv1.EndedBy_ENDED_BY_CALLEE {
+		by = callnormv1.EndedBy_ENDED_BY_CUSTOMER
+	}
+	switch o.GetEnd().GetEndedBy() {
+	case by:
+	case callnormv1.EndedBy_ENDED_BY_UNSPECIFIED:
+		if o.GetEnd() == nil {
+			o.End = &callnormv1.CallEnd{}
+		}
+		o.End.EndedBy, o.End.EndedByRaw, o.End.EndedByMapping = by, word, mapping
+	default:
+		p.notes.UnmappedText(p.callPrefix+"telephony_hangup", word)
+	}
+}
+
 // setEndTime computes the end, which no version of the webhook tells.
 func setEndTime(o *callnormv1.CallOutcome, notes *wire.Notes) {
 	if o.GetStartTime() == nil || o.GetTotalDuration() == nil || o.GetCompleteness() != callnormv1.Completeness_COMPLETENESS_FINAL {
@@ -388,11 +421,15 @@ func setEndTime(o *callnormv1.CallOutcome, notes *wire.Notes) {
 	notes.Derived("end_time")
 }
 
-// setContact looks for placeholders among what is told of the contact. A number stays as it was received.
+// setContact reads what is told of the contact: in the lead of a webhook, or beside the other members of a record. A number stays as
+// it was received.
 func (p *report) setContact(o *callnormv1.CallOutcome) {
 	contact := p.contact
 	if contact == nil {
-		return
+		if p.leadName == "" && p.leadNumber == "" && p.leadEmail == "" && p.name == "" {
+			return
+		}
+		contact = &callnormv1.Contact{}
 	}
 	contact.DisplayName = p.usable(o, p.prefix, "lead.name", contact.GetDisplayName())
 	contact.Emails = slices.DeleteFunc(contact.GetEmails(), func(email string) bool { return p.usable(o, p.prefix, "lead.email", email) == "" })
@@ -401,9 +438,48 @@ func (p *report) setContact(o *callnormv1.CallOutcome) {
 			redact(o, p.prefix+"lead.phone_number")
 		}
 	}
-	if contact.GetDisplayName() == "" && len(contact.GetEmails()) == 0 && len(contact.GetPhones()) == 0 {
-		o.Contact = nil
+	p.setRecordContact(o, contact)
+	if contact.GetDisplayName() != "" || len(contact.GetEmails()) > 0 || len(contact.GetPhones()) > 0 {
+		o.Contact = contact
 	}
+}
+
+// setRecordContact reads what a record tells of the contact. Beside a call, `name` may be anybody's.
+func (p *report) setRecordContact(o *callnormv1.CallOutcome, contact *callnormv1.Contact) {
+	name := p.usable(o, p.prefix, "lead_name", p.leadName)
+	contact.DisplayName = cmp.Or(contact.GetDisplayName(), name)
+	p.differs(p.prefix, "lead_name", name, contact.GetDisplayName())
+	switch {
+	case !p.hasCall:
+		name = p.usable(o, p.prefix, "name", p.name)
+		contact.DisplayName = cmp.Or(contact.GetDisplayName(), name)
+		p.differs(p.prefix, "name", name, contact.GetDisplayName())
+	case p.name != "":
+		p.notes.UnmappedText(p.prefix+"name", p.name)
+	}
+	switch email := p.usable(o, p.prefix, "lead_email", p.leadEmail); {
+	case email == "":
+	case len(contact.GetEmails()) == 0:
+		contact.Emails = []string{email}
+	case !strings.EqualFold(email, contact.GetEmails()[0]):
+		p.other(p.prefix+"lead_email", email)
+	}
+	number := phone.Parse(p.leadNumber)
+	if number == nil {
+		return
+	}
+	if masked(p.leadNumber) {
+		redact(o, p.prefix+"lead_phone_number")
+	}
+	if len(contact.GetPhones()) == 0 {
+		contact.Phones = []*callnormv1.PhoneNumber{number}
+	} else if !sameNumber(number, contact.GetPhones()[0]) {
+		p.other(p.prefix+"lead_phone_number", p.leadNumber)
+	}
+}
+
+func sameNumber(a, b *callnormv1.PhoneNumber) bool {
+	return a.GetAsReceived() == b.GetAsReceived() || a.GetE164() != "" && a.GetE164() == b.GetE164()
 }
 
 func (p *report) setParties(o *callnormv1.CallOutcome) {
@@ -414,6 +490,7 @@ func (p *report) setParties(o *callnormv1.CallOutcome) {
 	if c.to != nil {
 		o.Callee = &callnormv1.Endpoint{Phone: c.to}
 	}
+	p.setAgentNumber(o)
 	others := slices.DeleteFunc(c.agents, func(agent string) bool { return agent == c.modelID })
 	agent := &callnormv1.Agent{Id: p.usable(o, p.callPrefix, "model_id", c.modelID), OtherAgents: others}
 	before := ""
@@ -431,6 +508,25 @@ func (p *report) setParties(o *callnormv1.CallOutcome) {
 	}
 	if agent.GetId() != "" || agent.GetWorkspaceId() != "" || len(agent.GetOtherAgents()) > 0 {
 		o.Agent = agent
+	}
+}
+
+// setAgentNumber reads the number that is ours. Which side it is, the direction tells.
+func (p *report) setAgentNumber(o *callnormv1.CallOutcome) {
+	number := p.call.agentNumber
+	if number == nil || sameNumber(number, p.call.from) || sameNumber(number, p.call.to) {
+		return
+	}
+	ours := &callnormv1.Endpoint{Phone: number}
+	switch {
+	case o.GetDirection() == callnormv1.Direction_DIRECTION_OUTBOUND && o.GetCaller() == nil:
+		o.Caller = ours
+	case o.GetDirection() == callnormv1.Direction_DIRECTION_INBOUND && o.GetCallee() == nil:
+		o.Callee = ours
+	case o.GetCaller() == nil && o.GetCallee() == nil:
+		o.Participants = []*callnormv1.Participant{{Role: callnormv1.ParticipantRole_PARTICIPANT_ROLE_AI_AGENT, Endpoint: ours}}
+	default:
+		p.notes.UnmappedText(p.callPrefix+"agent_phone_number", number.GetAsReceived())
 	}
 }
 
@@ -587,7 +683,7 @@ func (p *report) setAnalysis(o *callnormv1.CallOutcome) {
 			goal, mapping := judged(goals, p, j)
 			o.Disposition = &callnormv1.Disposition{Goal: goal, GoalRaw: j.word, GoalMapping: mapping}
 		case j.criterion == "answered_by_human":
-			p.setJudgedAnswer(o, j.word)
+			p.setJudgedAnswer(o, j)
 		}
 	}
 	if analysis.GetSummary() != "" || analysis.GetFeedback() != "" {
@@ -604,16 +700,27 @@ func judged[M any](table words.Table[M], p *report, j judgement) (M, callnormv1.
 	case ok:
 		return meaning, callnormv1.Mapping_MAPPING_LLM
 	}
-	return table.Find(p.notes, p.prefix+"analysis."+j.criterion, j.word)
+	return table.Find(p.notes, p.placeOf(j), j.word)
+}
+
+// placeOf returns the path of a verdict.
+func (p *report) placeOf(j judgement) string {
+	if j.place != "" {
+		return j.place + "." + j.criterion
+	}
+	return p.prefix + "analysis." + j.criterion
 }
 
 // setJudgedAnswer reads the judge's opinion on who answered. It counts only where no documented word tells.
-func (p *report) setJudgedAnswer(o *callnormv1.CallOutcome, word string) {
-	plain, told, path := words.Plain(word), o.GetAnsweredBy().GetValue(), p.prefix+"analysis.answered_by_human"
+func (p *report) setJudgedAnswer(o *callnormv1.CallOutcome, j judgement) {
+	plain, told, path := words.Plain(j.word), o.GetAnsweredBy().GetValue(), p.prefix+"analysis.answered_by_human"
+	if j.place != "" {
+		path = p.placeOf(j)
+	}
 	switch {
 	case plain == "true" && o.GetAnsweredBy() == nil:
 		human := endMeaning{answeredBy: callnormv1.AnsweredByKind_ANSWERED_BY_KIND_HUMAN}
-		p.answered(o, ending{endMeaning: human, word: word, path: path, mapping: callnormv1.Mapping_MAPPING_LLM})
+		p.answered(o, ending{endMeaning: human, word: j.word, path: path, mapping: callnormv1.Mapping_MAPPING_LLM})
 	case plain == "true" && isMachine(told), plain == "false" && told == callnormv1.AnsweredByKind_ANSWERED_BY_KIND_HUMAN:
 		p.notes.Warn(callnormv1.WarningKind_WARNING_KIND_CONTRADICTION, path, "the judge differs from the words on the call, which count")
 	}

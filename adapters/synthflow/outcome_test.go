@@ -308,6 +308,65 @@ func TestTransferResults(t *testing.T) {
 	}
 }
 
+func TestWhoHungUp(t *testing.T) {
+	for _, test := range []struct {
+		direction, word, reason string
+		want                    callnormv1.EndedBy
+		raw                     string
+		kept                    int32
+	}{
+		{"outbound", "callee", "", customer, "callee", 0},
+		{"inbound", "Caller", "undefined", customer, "Caller", 0},
+		{"outbound", "caller", "", callnormv1.EndedBy_ENDED_BY_CALLER, "caller", 0},
+		{"inbound", "callee", "", callnormv1.EndedBy_ENDED_BY_CALLEE, "callee", 0},
+		{"", "caller", "timeout", callnormv1.EndedBy_ENDED_BY_CALLER, "caller", 0},
+		{"", "network", "", callnormv1.EndedBy_ENDED_BY_OTHER, "network", 0},
+		{"outbound", "callee", "human_ended_call", customer, "human_ended_call", 0},
+		{"outbound", "callee", "agent_ended_call", agent, "agent_ended_call", 1},
+		{"", "network", "agent_ended_call", agent, "agent_ended_call", 1},
+		{"outbound", "", "", 0, "", 0},
+	} {
+		call := one(t, map[string]any{
+			"call_id": "c-1", "status": "completed", "type_of_call": test.direction, "telephony_hangup": test.word, "end_call_reason": test.reason,
+		})
+		end := call.GetEnd()
+		if end.GetEndedBy() != test.want || end.GetEndedByRaw() != test.raw || call.GetProvenance().GetUnmappedCount() != test.kept {
+			t.Errorf("%v: %v, %v", test, end, call.GetProvenance())
+		}
+	}
+}
+
+func TestNumberOfTheAgent(t *testing.T) {
+	const ours, theirs = "+12025550143", "+12025550178"
+	for _, test := range []struct {
+		direction, from, to    string
+		caller, callee, agents string
+		kept                   int32
+	}{
+		{"outbound", "", "", ours, "", "", 0},
+		{"inbound", "", "", "", ours, "", 0},
+		{"", "", "", "", "", ours, 0},
+		{"inbound", theirs, "", theirs, ours, "", 0},
+		{"outbound", ours, theirs, ours, theirs, "", 0},
+		{"", "", ours, "", ours, "", 0},
+		{"", "", theirs, "", theirs, "", 1},
+		{"outbound", theirs, "", theirs, "", "", 1},
+	} {
+		call := one(t, map[string]any{
+			"call_id": "c-1", "status": "completed", "type_of_call": test.direction,
+			"phone_number_from": test.from, "phone_number_to": test.to, "agent_phone_number": ours,
+		})
+		agents := ""
+		for _, participant := range call.GetParticipants() {
+			agents += participant.GetEndpoint().GetPhone().GetE164()
+		}
+		if call.GetCaller().GetPhone().GetE164() != test.caller || call.GetCallee().GetPhone().GetE164() != test.callee ||
+			agents != test.agents || call.GetProvenance().GetUnmappedCount() != test.kept {
+			t.Errorf("%v: %v", test, call)
+		}
+	}
+}
+
 func TestVoicemailAsTheReason(t *testing.T) {
 	const (
 		reached = callnormv1.EndReason_END_REASON_VOICEMAIL
@@ -480,6 +539,28 @@ func TestCasesThatMeanTheSame(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The order of members decides the order of lists at most, and not which of two places counts.
+func TestOrderOfMembersDecidesNothing(t *testing.T) {
+	for _, name := range []string{"told_in_two_places", "fields_in_the_call_and_beside_it"} {
+		first, second := calls(t, body(t, name), 1)[0], calls(t, body(t, name+"_in_the_other_order"), 1)[0]
+		places := func(call *callnormv1.CallOutcome) (list []string) {
+			for _, field := range call.GetProvenance().GetUnmapped() {
+				list = append(list, field.GetPath())
+			}
+			slices.Sort(list)
+			return list
+		}
+		if diff := cmp.Diff(places(first), places(second)); diff != "" {
+			t.Errorf("%s: unmapped (-first +second):\n%s", name, diff)
+		}
+		if diff := cmp.Diff(first, second, protocmp.Transform(), protocmp.IgnoreFields(&callnormv1.CallOutcome{}, "provenance"),
+			protocmp.SortRepeated(func(a, b *callnormv1.NamedValue) bool { return a.GetName() < b.GetName() }),
+			protocmp.SortRepeated(func(a, b *callnormv1.ExtractedField) bool { return a.GetName() < b.GetName() })); diff != "" {
+			t.Errorf("%s (-first +second):\n%s", name, diff)
+		}
 	}
 }
 

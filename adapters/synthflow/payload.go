@@ -1,6 +1,7 @@
 package synthflow
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"sync"
@@ -10,6 +11,7 @@ import (
 	"github.com/callnorm/callnorm/adapters/internal/wire"
 	"github.com/callnorm/callnorm/adapters/internal/words"
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
@@ -50,19 +52,27 @@ func emptied[T any](list []T) []T {
 
 // report is what a webhook, or a record of the API, tells about one call.
 type report struct {
-	prefix       string // of the paths of its members
-	callPrefix   string // of the paths of the call's members
-	hasCall      bool   // the call is an object by itself
+	prefix       string   // of the paths of its members
+	callPrefix   string   // of the paths of the call's members
+	hasCall      bool     // the call is an object by itself
+	twice        []string // names of the call's members that stood beside it before
 	status       string
 	errorMessage string
 	call         call
 	contact      *callnormv1.Contact
+	leadName     string // of a record, as the next ones
+	leadNumber   string
+	leadEmail    string
+	name         string
 	variables    []*callnormv1.NamedValue
 	metadata     []*callnormv1.NamedValue
 	actions      []action
 	collected    []*callnormv1.ExtractedField
 	analysis     analysis
 	notes        *wire.Notes
+
+	// What counts only where another place does not tell it is put aside until all is read.
+	judgeResults, promptVariables, callPromptVariables, callCollected func(func(*wire.Reader))
 }
 
 // call is the `call` object of a webhook. Records of the API have its members beside the others.
@@ -81,6 +91,8 @@ type call struct {
 	duration        *durationpb.Duration
 	startTime       *timestamppb.Timestamp
 	leg             *callnormv1.CallLeg
+	ringing         *durationpb.Duration
+	hangup          string
 	transcript      string
 	turns           []*callnormv1.TranscriptTurn // of a transcript that is a list
 	recordingID     string
@@ -90,6 +102,7 @@ type call struct {
 	agents          []string
 	diversion       *callnormv1.PhoneNumber
 	from, to        *callnormv1.PhoneNumber
+	agentNumber     *callnormv1.PhoneNumber
 	variables       []*callnormv1.NamedValue
 }
 
@@ -116,6 +129,7 @@ type analysis struct {
 
 // judgement is what the judge says about one criterion, in one member or two: `steps` and `steps_feedback`.
 type judgement struct {
+	place     string // of the verdicts, if they are not the analysis
 	criterion string
 	word      string
 	value     *callnormv1.Value // of a verdict that is no word
@@ -150,12 +164,42 @@ func (p *payload) readAnswer(r *wire.Reader) {
 		case "calls":
 			p.readRecords(r, around)
 		case "response":
+			if !listsCalls(r) {
+				p.readRecord(r)
+				continue
+			}
 			for inner := range r.Members() {
 				if inner == "calls" {
 					p.readRecords(r, around)
 				}
 			}
 		}
+	}
+}
+
+// listsCalls tells whether an answer has a list of records, and is not itself one.
+func listsCalls(r *wire.Reader) (found bool) {
+	if r.Kind() != '{' {
+		return true // it is kept
+	}
+	r.Peek(func(r *wire.Reader) {
+		for name := range r.Members() {
+			found = found || name == "calls"
+			r.Skip()
+		}
+	})
+	return found
+}
+
+// readRecord reads an answer that is one record, if it is.
+func (p *payload) readRecord(r *wire.Reader) {
+	record := &report{}
+	record.begin(r)
+	for name := range r.Members() {
+		record.member(r, name)
+	}
+	if record.tells() {
+		p.records = append(p.records, record)
 	}
 }
 
@@ -194,8 +238,19 @@ func (p *report) member(r *wire.Reader, name string) {
 		p.readLead(r)
 	case "call":
 		p.hasCall, p.callPrefix = true, p.prefix+"call."
+		beside := p.call.told
 		for name := range r.Members() {
-			p.call.member(r, name)
+			switch name {
+			case "prompt_variables":
+				p.callPromptVariables = r.Later()
+			case "collected_variables":
+				p.callCollected = r.Later()
+			default:
+				if slices.Contains(beside, name) {
+					p.twice = append(p.twice, name)
+				}
+				p.call.member(r, name)
+			}
 		}
 	case "executed_actions":
 		r.Embedded(p.readActions)
@@ -207,9 +262,46 @@ func (p *report) member(r *wire.Reader, name string) {
 		p.variables = append(p.variables, r.NamedValues()...)
 	case "collected_variables":
 		p.readCollected(r)
+	case "judge_results":
+		p.judgeResults = r.Later()
+	case "prompt_variables":
+		p.promptVariables = r.Later()
+	case "lead_name":
+		p.leadName = r.Text()
+	case "lead_phone_number":
+		p.leadNumber = r.Text()
+	case "lead_email":
+		p.leadEmail = r.Text()
+	case "name":
+		p.name = r.Text()
 	default:
-		p.call.member(r, name)
+		if !slices.Contains(p.twice, name) {
+			p.call.member(r, name)
+		}
 	}
+}
+
+// merge reads what was put aside.
+func (p *report) merge() {
+	p.variables = append(p.variables, p.call.variables...)
+	if p.promptVariables != nil {
+		p.promptVariables(p.readVariablesAgain)
+	}
+	if p.callPromptVariables != nil {
+		p.callPromptVariables(p.readVariablesAgain)
+	}
+	if p.callCollected != nil {
+		p.callCollected(p.readCollectedAgain)
+	}
+	if p.judgeResults != nil {
+		p.judgeResults(func(r *wire.Reader) { r.Embedded(p.analysis.readAgain) })
+	}
+}
+
+// keepOther keeps a value that differs from another one that counts.
+func keepOther(r *wire.Reader) {
+	r.Notes().Warn(callnormv1.WarningKind_WARNING_KIND_CONTRADICTION, r.Path(), toldOtherwise)
+	r.Keep()
 }
 
 // tells says whether the report is about a call at all.
@@ -239,6 +331,36 @@ func (p *report) readLead(r *wire.Reader) {
 		}
 	}
 	p.contact = contact
+}
+
+// readVariablesAgain reads variables of which another place may tell.
+func (p *report) readVariablesAgain(r *wire.Reader) {
+	known := make(map[string]*callnormv1.NamedValue, len(p.variables))
+	for _, variable := range p.variables {
+		known[variable.GetName()] = variable
+	}
+	r.Embedded(func(r *wire.Reader) {
+		if r.Kind() == '[' { // whose names are not unique anyway
+			p.variables = append(p.variables, slices.DeleteFunc(r.NamedValues(), func(variable *callnormv1.NamedValue) bool {
+				return proto.Equal(known[variable.GetName()], variable)
+			})...)
+			return
+		}
+		for name := range r.Members() {
+			var value *callnormv1.Value
+			r.Peek(func(r *wire.Reader) { value = r.Value() })
+			switch told := known[name]; {
+			case told == nil:
+				p.variables = append(p.variables, r.NamedValue(name))
+				continue
+			case told.GetValue() == nil:
+				told.Value = value
+			case value != nil && !proto.Equal(told.GetValue(), value):
+				keepOther(r)
+			}
+			r.Skip()
+		}
+	})
 }
 
 // readMetadata reads what the caller of the API attached. A list of custom variables may lie within.
@@ -295,6 +417,10 @@ func (c *call) member(r *wire.Reader, name string) {
 		if d := r.Duration(time.Millisecond); d != nil {
 			c.telephony().Duration = d
 		}
+	case "telephony_ringing_duration": // in milliseconds, as the other one
+		c.ringing = r.Duration(time.Millisecond)
+	case "telephony_hangup":
+		c.hangup = wire.NotBlank(r.Word())
 	case "telephony_start":
 		if t := readTime(r); t != nil {
 			c.telephony().StartTime = t
@@ -325,6 +451,8 @@ func (c *call) member(r *wire.Reader, name string) {
 		c.from = phone.Parse(r.Text())
 	case "phone_number_to":
 		c.to = phone.Parse(r.Text())
+	case "agent_phone_number":
+		c.agentNumber = phone.Parse(r.Text())
 	case "phones": // where a workflow posts the call
 		for side := range r.Members() {
 			switch side {
@@ -516,6 +644,29 @@ func (p *report) readCollected(r *wire.Reader) {
 	})
 }
 
+// readCollectedAgain reads collected variables of which another place may tell.
+func (p *report) readCollectedAgain(r *wire.Reader) {
+	known := make(map[[2]string]*callnormv1.ExtractedField, len(p.collected))
+	for _, field := range p.collected {
+		known[[...]string{field.GetGroupId(), field.GetName()}] = field
+	}
+	r.Embedded(func(r *wire.Reader) {
+		for name := range r.Members() {
+			before, differs := len(p.collected), false
+			r.Peek(func(r *wire.Reader) { p.readCollectedField(r, "", name) })
+			untold := slices.DeleteFunc(p.collected[before:], func(field *callnormv1.ExtractedField) bool {
+				told := known[[...]string{field.GetGroupId(), field.GetName()}]
+				differs = differs || told != nil && !proto.Equal(told, field)
+				return told != nil
+			})
+			if p.collected = p.collected[:before+len(untold)]; differs {
+				keepOther(r)
+			}
+			r.Skip()
+		}
+	})
+}
+
 func (p *report) readCollectedField(r *wire.Reader, agent, name string) {
 	if r.Kind() != '{' {
 		p.collected = append(p.collected, &callnormv1.ExtractedField{
@@ -552,25 +703,78 @@ func (a *analysis) read(r *wire.Reader) {
 			a.all = r.Text()
 			continue
 		}
-		if criterion, ok := strings.CutSuffix(name, "_feedback"); ok {
-			if text := r.Text(); text != "" {
-				a.judgements = append(a.judgements, judgement{criterion: criterion, remark: text})
+		if v, ok := readJudgement(r, name); ok {
+			a.judgements = append(a.judgements, v)
+		}
+	}
+	a.sort()
+}
+
+// readJudgement reads one member of the judge's verdicts. A remark without a text is none.
+func readJudgement(r *wire.Reader, name string) (judgement, bool) {
+	if criterion, ok := strings.CutSuffix(name, "_feedback"); ok {
+		text := r.Text()
+		return judgement{criterion: criterion, remark: text}, text != ""
+	}
+	v := judgement{criterion: name}
+	switch kind := r.Kind(); {
+	case strings.HasPrefix(name, "judge_found_"): // what the judge found is no criterion that a call meets
+		if yes := r.Bool(); yes != nil {
+			v.value = &callnormv1.Value{Kind: &callnormv1.Value_BoolValue{BoolValue: *yes}}
+		}
+	case kind == '"', kind == 't', kind == 'f':
+		v.word = r.Word()
+	default:
+		v.value = r.Value()
+	}
+	return v, true
+}
+
+// readAgain reads the judge's verdicts where records of the API have them. The analysis counts.
+func (a *analysis) readAgain(r *wire.Reader) {
+	place := r.Path()
+	known := make(map[string]int, len(a.judgements)) // by the name of the member
+	for i, j := range a.judgements {
+		name := j.criterion
+		if j.remark != "" {
+			name += "_feedback"
+		}
+		known[name] = i
+	}
+	for name := range r.Members() {
+		if name == "all_feedback" {
+			var text string
+			r.Peek(func(r *wire.Reader) { text = r.Text() })
+			if a.all = cmp.Or(a.all, text); text != "" && text != a.all {
+				keepOther(r)
 			}
+			r.Skip()
 			continue
 		}
-		v := judgement{criterion: name}
-		switch kind := r.Kind(); {
-		case strings.HasPrefix(name, "judge_found_"): // what the judge found is no criterion that a call meets
-			if yes := r.Bool(); yes != nil {
-				v.value = &callnormv1.Value{Kind: &callnormv1.Value_BoolValue{BoolValue: *yes}}
-			}
-		case kind == '"', kind == 't', kind == 'f':
-			v.word = r.Word()
-		default:
-			v.value = r.Value()
+		var v judgement
+		ok := false
+		r.Peek(func(r *wire.Reader) { v, ok = readJudgement(r, name) })
+		v.place = place
+		switch i, told := known[name]; {
+		case ok && !told:
+			a.judgements = append(a.judgements, v)
+		case ok && a.judgements[i].untold():
+			a.judgements[i] = v
+		case ok && !v.untold() && !v.repeats(a.judgements[i]):
+			keepOther(r)
 		}
-		a.judgements = append(a.judgements, v)
+		r.Skip()
 	}
+	a.sort()
+}
+
+func (j judgement) untold() bool { return j.word == "" && j.value == nil && j.remark == "" }
+
+func (j judgement) repeats(other judgement) bool {
+	return repeats(j.word, other.word) && j.remark == other.remark && proto.Equal(j.value, other.value)
+}
+
+func (a *analysis) sort() {
 	slices.SortFunc(a.judgements, func(a, b judgement) int {
 		if c := strings.Compare(a.criterion, b.criterion); c != 0 {
 			return c

@@ -51,6 +51,13 @@ func (*Adapter) Normalize(d adapters.Delivery) (adapters.Result, error) {
 	if err := wire.Read(d.Body, body.read); err != nil {
 		return adapters.Result{}, err
 	}
+	if twice := body.report.twice; twice != nil {
+		// What the call tells counts, though it stood beside the call before. It is read once more without that.
+		body.report = report{twice: twice}
+		if err := wire.Read(d.Body, body.read); err != nil {
+			return adapters.Result{}, err
+		}
+	}
 	event := cmp.Or(body.event, d.Event)
 	if notice := body.notice(event); notice != nil {
 		return adapters.Result{Notices: []*callnormv1.Notice{notice}}, nil

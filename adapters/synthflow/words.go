@@ -138,6 +138,15 @@ var endReasons = words.Table[endMeaning]{
 	Other: endMeaning{reason: callnormv1.EndReason_END_REASON_OTHER},
 }
 
+// hangups are the sides of a line that hang up. No documentation lists them.
+var hangups = words.Table[callnormv1.EndedBy]{
+	Seen: map[string]callnormv1.EndedBy{
+		"caller": callnormv1.EndedBy_ENDED_BY_CALLER,
+		"callee": callnormv1.EndedBy_ENDED_BY_CALLEE,
+	},
+	Other: callnormv1.EndedBy_ENDED_BY_OTHER,
+}
+
 var typesOfCall = words.Table[callnormv1.Direction]{
 	Documented: map[string]callnormv1.Direction{
 		"inbound":  callnormv1.Direction_DIRECTION_INBOUND,
