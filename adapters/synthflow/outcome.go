@@ -143,7 +143,12 @@ const toldOtherwise = "differs from another field that tells the same, which cou
 // setID reads the ids. A placeholder is none: two deliveries with `[UUID]` are not one call.
 func (p *report) setID(o *callnormv1.CallOutcome) {
 	c := &p.call
-	o.ProviderCallId = p.usable(o, p.callPrefix, c.idName, c.id)
+	if c.id == "" {
+		o.ProviderCallId = p.usable(o, p.callPrefix, "Call_id", c.otherID)
+	} else {
+		o.ProviderCallId = p.usable(o, p.callPrefix, "call_id", c.id)
+		p.differs(p.callPrefix, "Call_id", c.otherID, c.id)
+	}
 	if record := p.usable(o, p.callPrefix, "_id", c.recordID); o.GetProviderCallId() == "" {
 		o.ProviderCallId = record
 	} else if record != o.GetProviderCallId() && record != "" {

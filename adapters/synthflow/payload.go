@@ -78,7 +78,7 @@ type report struct {
 // call is the `call` object of a webhook. Records of the API have its members beside the others.
 type call struct {
 	told            []string // names of the members that were read
-	id, idName      string
+	id, otherID     string
 	recordID        string
 	status          string
 	recordStatus    string
@@ -102,6 +102,7 @@ type call struct {
 	agents          []string
 	diversion       *callnormv1.PhoneNumber
 	from, to        *callnormv1.PhoneNumber
+	caller, callee  *callnormv1.PhoneNumber // in another place
 	agentNumber     *callnormv1.PhoneNumber
 	variables       []*callnormv1.NamedValue
 }
@@ -283,6 +284,8 @@ func (p *report) member(r *wire.Reader, name string) {
 
 // merge reads what was put aside.
 func (p *report) merge() {
+	c := &p.call
+	c.from, c.to = p.number(c.from, c.caller, "phones.caller"), p.number(c.to, c.callee, "phones.callee")
 	p.variables = append(p.variables, p.call.variables...)
 	if p.promptVariables != nil {
 		p.promptVariables(p.readVariablesAgain)
@@ -298,6 +301,17 @@ func (p *report) merge() {
 	}
 }
 
+// number returns the number that counts, or else another one that tells the same side.
+func (p *report) number(counts, other *callnormv1.PhoneNumber, name string) *callnormv1.PhoneNumber {
+	if counts == nil {
+		return other
+	}
+	if other != nil && !sameNumber(counts, other) {
+		p.other(p.callPrefix+name, other.GetAsReceived())
+	}
+	return counts
+}
+
 // keepOther keeps a value that differs from another one that counts.
 func keepOther(r *wire.Reader) {
 	r.Notes().Warn(callnormv1.WarningKind_WARNING_KIND_CONTRADICTION, r.Path(), toldOtherwise)
@@ -309,7 +323,7 @@ func (p *report) tells() bool {
 	if len(p.call.told) == 0 {
 		return false
 	}
-	return p.call.id != "" || p.call.recordID != "" || p.call.recordStatus != "" || p.hasCall && (p.call.status != "" || p.status != "")
+	return p.call.id+p.call.otherID != "" || p.call.recordID != "" || p.call.recordStatus != "" || p.hasCall && (p.call.status != "" || p.status != "")
 }
 
 func (p *report) readLead(r *wire.Reader) {
@@ -381,16 +395,14 @@ func (p *report) readMetadata(r *wire.Reader) {
 // member reads one member of a call. The reader keeps what is not read here, and what was told before in another place: some
 // members have been seen in the call as well as beside it.
 func (c *call) member(r *wire.Reader, name string) {
-	sent := name
-	if name == "Call_id" {
-		name = "call_id"
-	}
 	if slices.Contains(c.told, name) {
 		return
 	}
 	switch name {
 	case "call_id":
-		c.id, c.idName = wire.NotBlank(r.Text()), sent
+		c.id = wire.NotBlank(r.Text())
+	case "Call_id":
+		c.otherID = wire.NotBlank(r.Text())
 	case "_id":
 		c.recordID = wire.NotBlank(r.Text())
 	case "status":
@@ -457,9 +469,9 @@ func (c *call) member(r *wire.Reader, name string) {
 		for side := range r.Members() {
 			switch side {
 			case "callee":
-				c.member(r, "phone_number_to")
+				c.callee = phone.Parse(r.Text())
 			case "caller":
-				c.member(r, "phone_number_from")
+				c.caller = phone.Parse(r.Text())
 			}
 		}
 	case "custom_variables":

@@ -63,14 +63,22 @@ func readTurns(r *wire.Reader) []*callnormv1.TranscriptTurn {
 		if r.Kind() != '{' {
 			continue
 		}
-		turn, path := &callnormv1.TranscriptTurn{}, r.Path()
+		turn, path, text := &callnormv1.TranscriptTurn{}, r.Path(), ""
 		for name := range r.Members() {
-			switch {
-			case name == "role":
+			switch name {
+			case "role":
 				turn.RoleRaw = strings.TrimSpace(r.Word())
-			case turn.GetText() == "" && (name == "content" || name == "text"):
+			case "content":
 				turn.Text = strings.TrimSpace(r.Text())
+			case "text":
+				text = strings.TrimSpace(r.Text())
 			}
+		}
+		switch {
+		case turn.GetText() == "":
+			turn.Text = text
+		case text != "" && text != turn.GetText():
+			r.Notes().UnmappedText(path+".text", text)
 		}
 		if turn.GetText() == "" {
 			if turn.GetRoleRaw() != "" {
