@@ -256,9 +256,9 @@ func (p *report) correctStatus(o *callnormv1.CallOutcome) {
 	}
 }
 
-// setTimes reads how long the call took, and computes what is not told. Payloads of 2024 have neither a start nor an end; the times of
-// the messages then show between which moments it went on at least. Where they have none either, a call in which something was said
-// went on between its making and the report.
+// setTimes reads how long the call took, and computes what is not told: of start, end and duration two tell the third. Payloads of 2024
+// have neither a start nor an end; the times of the messages then show between which moments it went on at least. Where they have none
+// either, a call in which something was said went on between its making and the report.
 func (p *report) setTimes(o *callnormv1.CallOutcome, first, last time.Time) {
 	const milliseconds, seconds, minutes = 0, 1, 2
 	for _, unit := range []int{milliseconds, seconds, minutes} {
@@ -280,8 +280,25 @@ func (p *report) setTimes(o *callnormv1.CallOutcome, first, last time.Time) {
 	case told && (measured-o.GetTotalDuration().AsDuration()).Abs() > time.Second:
 		p.notes.Warn(callnormv1.WarningKind_WARNING_KIND_CONTRADICTION, p.path(endedAt), "start and end are not as far apart as the duration, which counts")
 	}
-	if o.GetCompleteness() == final && o.GetTranscript() != nil {
-		first, last = either(first, p.times[createdAt]), either(last, p.times[timestamp])
+	took := o.GetTotalDuration().AsDuration()
+	switch {
+	case o.GetStartTime() != nil:
+		first = o.GetStartTime().AsTime()
+	case o.GetTotalDuration() == nil:
+	case o.GetEndTime() != nil:
+		first = o.GetEndTime().AsTime().Add(-took)
+	case first.IsZero() && !last.IsZero():
+		first = last.Add(-took)
+	}
+	talked := o.GetCompleteness() == final && o.GetTranscript() != nil
+	if talked {
+		first = either(first, p.times[createdAt])
+	}
+	if o.GetTotalDuration() != nil && !first.IsZero() {
+		last = first.Add(took)
+	}
+	if talked {
+		last = either(last, p.times[timestamp])
 	}
 	if o.GetStartTime() == nil && !first.IsZero() {
 		o.StartTime = timestamppb.New(first)
