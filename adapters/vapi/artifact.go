@@ -32,8 +32,10 @@ func (p *report) readArtifact(r *wire.Reader, rank rank) {
 			p.tellTime(analyzedAt, at, name, r)
 		case "scorecards":
 			p.readScorecards(r)
-		case "variableValues", "variables":
-			p.readVariables(r)
+		case "variableValues":
+			p.readVariables(r, inVariables)
+		case "variables":
+			p.readVariables(r, inOlderVariables)
 		case "transfers":
 			p.readTransfers(r)
 		case "nodes":
@@ -107,15 +109,22 @@ func (p *report) artifactMember(r *wire.Reader, at *place, name string) {
 // whether they need credentials depends on the account.
 func (p *report) readRecording(r *wire.Reader, kind callnormv1.RecordingKind, name string) {
 	uri := r.Text()
-	known := func(other *callnormv1.Recording) bool { return other.GetUri() == uri && other.GetKind() == kind }
-	if uri == "" || slices.ContainsFunc(p.recordings, known) {
+	if uri == "" {
 		return
 	}
-	recording := &callnormv1.Recording{Kind: kind, KindRaw: name, Uri: uri}
+	same := func(other *callnormv1.Recording) bool { return other.GetUri() == uri && other.GetKind() == kind }
+	at := slices.IndexFunc(p.recordings, same)
+	if at < 0 {
+		at = len(p.recordings)
+		p.recordings = append(p.recordings, &callnormv1.Recording{Kind: kind, Uri: uri})
+	}
+	recording := p.recordings[at]
+	if known := recording.GetKindRaw(); len(name) > len(known) || len(name) == len(known) && name < known { // the longest tells most
+		recording.KindRaw = name
+	}
 	if strings.HasPrefix(name, "presigned") {
 		recording.AuthRequired = new(false)
 	}
-	p.recordings = append(p.recordings, recording)
 }
 
 func (p *report) readAnalysis(r *wire.Reader, rank rank) {
@@ -253,19 +262,19 @@ func (p *report) readScorecards(r *wire.Reader) {
 }
 
 // readVariables reads the variables of the conversation. Some are set by Vapi, and say again who takes part.
-func (p *report) readVariables(r *wire.Reader) {
-	prefix := p.within(r, inVariables).prefix
+func (p *report) readVariables(r *wire.Reader, rank rank) {
+	at := p.within(r, rank)
 	r.Embedded(func(r *wire.Reader) {
 		for name := range r.Members() {
 			switch object := r.Kind() == '{'; {
 			case object && name == "customer":
-				p.readCustomer(r, inVariables)
+				p.readCustomer(r, rank)
 			case object && name == "phoneNumber":
-				p.readPhoneNumber(r, inVariables)
+				p.readPhoneNumber(r, rank)
 			case object && name == "transport":
-				p.readTransport(r, inVariables)
+				p.readTransport(r, rank)
 			default:
-				p.variables = p.addNamed(p.variables, prefix+name, name, r.Value())
+				p.addNamed(variables, at, name, r.Value())
 			}
 		}
 	})

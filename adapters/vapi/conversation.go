@@ -1,6 +1,7 @@
 package vapi
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,6 +40,7 @@ type turn struct {
 
 type toolCall struct {
 	id, name, kind, arguments, result string
+	path                              string // where it stands by itself
 	moment
 	answered moment
 }
@@ -48,11 +50,10 @@ func (c *conversation) empty() bool { return len(c.turns)+len(c.tools) == 0 }
 // repeats tells whether a list of messages says nothing that is not known.
 func (c *conversation) repeats(known *conversation) bool {
 	for _, tool := range c.tools {
-		same := func(other toolCall) bool {
-			tool.kind, tool.moment, tool.answered = other.kind, other.moment, other.answered
-			return tool == other
+		told := func(other toolCall) bool {
+			return tool.id == other.id && tool.name == other.name && same(tool.arguments, other.arguments) && same(tool.result, other.result)
 		}
-		if !slices.ContainsFunc(known.tools, same) {
+		if !slices.ContainsFunc(known.tools, told) {
 			return false
 		}
 	}
@@ -91,6 +92,9 @@ type message struct {
 	turn
 	toolCallID, toolName, result string
 	calls                        []toolCall
+	agent                        string
+	filtered                     bool
+	content                      word // the text by its other name
 }
 
 func (c *conversation) read(r *wire.Reader) {
@@ -108,16 +112,17 @@ func (c *conversation) readMessage(r *wire.Reader) {
 	var m message
 	path := r.Path()
 	for name := range r.Members() {
-		if isSystem(m.role) {
-			r.Skip() // a prompt, which nobody said
-			continue
-		}
 		switch name {
 		case "role":
 			m.role = r.Word()
 		case "message", "content":
-			if m.text == "" {
+			switch {
+			case isSystem(m.role):
+				r.Skip() // a prompt, which nobody said, and which is long
+			case name == "message":
 				m.text = strings.TrimSpace(r.Text())
+			default:
+				m.content = word{path: r.Path(), text: strings.TrimSpace(r.Text())}
 			}
 		case "time":
 			m.at = readInstant(r)
@@ -142,16 +147,14 @@ func (c *conversation) readMessage(r *wire.Reader) {
 		case "metadata":
 			m.readMetadata(r)
 		case "assistantName":
-			if name := r.Text(); name != "" && !slices.Contains(c.agents, name) {
-				c.agents = append(c.agents, name)
-			}
+			m.agent = r.Word()
 		case "assistantId":
 			r.Skip() // the name tells them apart
 		case "source":
 			m.source = r.Text()
 		case "isFiltered":
 			if filtered := r.Bool(); filtered != nil && *filtered {
-				r.Notes().UnmappedText(r.Path(), "true")
+				m.filtered = true
 			}
 		case "detectedThreats":
 			for range r.Elements() {
@@ -159,9 +162,15 @@ func (c *conversation) readMessage(r *wire.Reader) {
 			}
 		}
 	}
-	if !isSystem(m.role) {
-		c.add(&m, path, r.Notes())
+	if isSystem(m.role) {
+		return
 	}
+	if m.text == "" {
+		m.text = m.content.text
+	} else if m.text != m.content.text {
+		m.content.keep(r.Notes())
+	}
+	c.add(&m, path, r.Notes())
 }
 
 func isSystem(role string) bool { return words.Plain(role) == "system" }
@@ -260,8 +269,14 @@ func (c *conversation) add(m *message, path string, notes *wire.Notes) {
 		c.last = m.fromStart
 		m.told = !c.anew
 	}
+	if m.agent != "" && !slices.Contains(c.agents, m.agent) {
+		c.agents = append(c.agents, m.agent)
+	}
 	if m.source != "" {
 		notes.UnmappedText(path+".source", m.source)
+	}
+	if m.filtered {
+		notes.UnmappedText(path+".isFiltered", "true")
 	}
 	for _, call := range m.calls {
 		call.moment = m.moment
@@ -286,15 +301,20 @@ func (c *conversation) add(m *message, path string, notes *wire.Notes) {
 	c.turns = append(c.turns, m.turn)
 }
 
-// readTool reads a call of a tool that stands by itself, with what is known of it from beside it.
-func (c *conversation) readTool(r *wire.Reader, call toolCall) {
-	path := r.Path()
-	call.read(r)
-	if call.id != "" || call.name != "" {
-		c.addTool(call, path, r.Notes())
-	} else if call.arguments != "" {
-		r.Notes().UnmappedText(path, call.arguments)
+// addAll adds calls of tools from several lists, which are in the order of their paths.
+func (c *conversation) addAll(calls []toolCall, notes *wire.Notes) {
+	slices.SortStableFunc(calls, func(a, b toolCall) int { return cmp.Compare(listOf(a.path), listOf(b.path)) })
+	if len(c.tools) == 0 {
+		c.tools = calls[:0] // never gets ahead of them
 	}
+	for _, call := range calls {
+		c.addTool(call, call.path, notes)
+	}
+}
+
+func listOf(path string) string {
+	list, _, _ := strings.Cut(path, "[")
+	return list
 }
 
 // addTool adds a call of a tool, or what is told anew of a known one: its result, or the same once more. What differs is kept.
@@ -316,7 +336,7 @@ func (c *conversation) addTool(call toolCall, path string, notes *wire.Notes) {
 		{".result", &known.result, call.result},
 	} {
 		switch {
-		case part.again == "" || part.again == *part.known:
+		case part.again == "" || same(part.again, *part.known):
 		case *part.known == "":
 			*part.known = part.again
 		default:

@@ -11,8 +11,25 @@ import (
 // costPart is one part of what a call cost: an element of `costs`, or a member of `costBreakdown`.
 type costPart struct {
 	kind, word, sub, model string
+	exact                  exactness // of the model
 	amount                 *callnormv1.Money
 	measures               []measure
+}
+
+// exactness tells how exactly something says which model was used.
+type exactness int
+
+const (
+	byProvider exactness = iota
+	byVoice
+	byModel
+)
+
+// use keeps which model was used.
+func (c *costPart) use(model string, exact exactness) {
+	if model != "" && (c.model == "" || exact >= c.exact) {
+		c.model, c.exact = model, exact
+	}
 }
 
 // measure is how much was used of something.
@@ -111,22 +128,22 @@ func (c *costPart) member(r *wire.Reader, name string) {
 	case "cost":
 		c.amount = r.Money("USD", 0)
 	case "provider":
-		if provider := r.Word(); c.model == "" {
-			c.model = provider
-		}
+		c.use(r.Word(), byProvider)
 	case "transcriber", "model":
 		for name := range r.Members() {
 			if name == "model" {
-				c.model = r.Word()
+				c.use(r.Word(), byModel)
 			} else {
 				r.Skip()
 			}
 		}
 	case "voice":
 		for name := range r.Members() {
-			switch {
-			case name == "model", name == "voiceId" && c.model == "":
-				c.model = r.Word()
+			switch name {
+			case "model":
+				c.use(r.Word(), byModel)
+			case "voiceId":
+				c.use(r.Word(), byVoice)
 			default:
 				r.Skip()
 			}

@@ -21,15 +21,11 @@ func (p *report) outcome(told event) *callnormv1.CallOutcome {
 		Event: told.kind, EventRaw: told.raw, EventMapping: told.mapping, EventTime: p.times[timestamp],
 		Completeness: told.completeness,
 		CreateTime:   p.times[createdAt], StartTime: p.times[startedAt], EndTime: p.times[endedAt], AnalyzeTime: p.times[analyzedAt],
-		ExtractedFields: p.fields, Evaluations: p.evaluations, Variables: p.variables, Metadata: p.metadata,
+		ExtractedFields: p.fields, Evaluations: p.evaluations, Variables: p.named(variables), Metadata: p.named(metadata),
 		Compliance: p.consent,
 	}
 	if o.GetEventTime() == nil && !p.enveloped {
 		o.EventTime = p.times[updatedAt]
-	}
-	if name := p.text(callName); name != "" { // "This is just for your own reference."
-		o.Metadata = p.addNamed(o.GetMetadata(), p.path(callName), "name",
-			&callnormv1.Value{Kind: &callnormv1.Value_StringValue{StringValue: name}})
 	}
 	p.setIDs(o)
 	p.setType(o)
@@ -116,7 +112,7 @@ func (p *report) setType(o *callnormv1.CallOutcome) {
 // setParties reads who called whom. Without a direction, as on the web, nothing tells on which side our number is.
 func (p *report) setParties(o *callnormv1.CallOutcome) {
 	contact := &callnormv1.Contact{
-		Id: p.usable(customerID), DisplayName: p.text(customerName), Attributes: p.attributes,
+		Id: p.usable(customerID), DisplayName: p.text(customerName), Attributes: p.named(attributes),
 	}
 	theirs := endpoint(p.text(customerNumber), p.text(customerSIPURI))
 	if theirs.GetPhone() != nil {
@@ -162,6 +158,7 @@ func (p *report) setAgent(o *callnormv1.CallOutcome) {
 		WorkflowId: p.usable(workflowID), WorkspaceId: p.usable(orgID), NodePath: p.nodes,
 		LlmModel: p.text(llmModel), TtsVoice: p.text(ttsVoice), SttModel: p.text(sttModel),
 	}
+	addAgent(agent, p.handedBy)
 	for i := range p.activations {
 		a := &p.activations[i]
 		if a.name != "" && a.name == agent.GetDisplayName() {
@@ -396,7 +393,7 @@ func (p *report) setRecordings(o *callnormv1.CallOutcome) {
 		}
 		signed.ExpireTime = p.expires
 		for _, lasting := range p.recordings {
-			if lasting.AuthRequired == nil && lasting.GetKind() == signed.GetKind() && signed.GetId() == "" {
+			if lasting.AuthRequired == nil && lasting.GetKind() == signed.GetKind() && (signed.GetId() == "" || lasting.GetUri() < signed.GetId()) {
 				signed.Id = lasting.GetUri()
 			}
 		}

@@ -1,11 +1,15 @@
 package vapi
 
 import (
+	"bytes"
+	"cmp"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/callnorm/callnorm/adapters/internal/wire"
 	callnormv1 "github.com/callnorm/callnorm/gen/callnorm/v1"
+	"github.com/go-json-experiment/json/jsontext"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
@@ -18,20 +22,24 @@ type report struct {
 	notes       *wire.Notes
 	places      wire.Room[place]
 	facts       [factCount]fact
+	lists       [nameCount - factCount]*namedValue
+	values      wire.Room[namedValue] // of the lists
+	lost        []loser
+	waiting     []member
+	late        bool // nothing waits any more
 	times       [factCount]*timestamppb.Timestamp
 	request     string                  // of a phone-call-control
 	durations   [3]*durationpb.Duration // in milliseconds, seconds, minutes
 	talk        conversation
+	asked       []toolCall // for a moment: what the message is about, beside the conversation so far
 	recordings  []*callnormv1.Recording
 	expires     *timestamppb.Timestamp // of the recordings' signed addresses
 	destination destination
 	transfers   []destination
 	fields      []*callnormv1.ExtractedField
 	evaluations []*callnormv1.Evaluation
-	variables   []*callnormv1.NamedValue
-	metadata    []*callnormv1.NamedValue
-	attributes  []*callnormv1.NamedValue
 	nodes       []string
+	handedBy    string // the assistant that another one took over from
 	activations []activation
 	costs       []costPart
 	breakdown   []costPart
@@ -48,6 +56,7 @@ const (
 	eventType name = iota
 	timestamp
 	callID
+	ownID // of a body that may turn out to be no call
 	callStatus
 	endedReason
 	endedMessage
@@ -95,6 +104,14 @@ const (
 	factCount
 )
 
+// Lists of named values, each of which is a fact.
+const (
+	variables name = factCount + iota
+	metadata
+	attributes
+	nameCount
+)
+
 // fact is a text, and where it stands.
 type fact struct {
 	text, name string
@@ -102,13 +119,18 @@ type fact struct {
 }
 
 // rank tells how much the place counts where a fact stands. Messages repeat much: the call within a message is a snapshot of an
-// earlier moment, and a variable may have been set by anybody.
+// earlier moment, a variable may have been set by anybody, and what was set before the call may have changed in it. Where the layout
+// of 2024 has something in the message or the call itself, today's has it in the artifact or the analysis, which count one step more.
 type rank int
 
 const (
-	inVariables rank = iota
+	asSetUp rank = iota
+	inOlderVariables
+	inVariables
 	inCall
+	withinCall
 	inMessage
+	withinMessage
 )
 
 // place is an object whose members are facts.
@@ -129,19 +151,55 @@ func (p *report) tell(n name, at *place, member, text string) bool {
 		return false
 	}
 	known, told := &p.facts[n], fact{text: text, name: member, at: at}
-	switch {
-	case known.text == "":
+	if known.text == "" {
 		*known = told
-	case known.text == text:
-		return false
-	case told.stronger(known):
-		p.notes.UnmappedText(known.path(), known.text)
-		*known = told
-	default:
-		p.notes.UnmappedText(told.path(), text)
+		return true
+	}
+	return p.decide(n, known, told)
+}
+
+// decide keeps the stronger of two facts, and tells whether that says something new.
+func (p *report) decide(n name, known *fact, told fact) bool {
+	wins, weaker := told.stronger(known), told
+	if n >= factCount {
+		wins = told.outranks(known) // a variable may be "none" in earnest
+	}
+	if wins {
+		weaker, *known = *known, told
+	}
+	if same(weaker.text, known.text) {
 		return false
 	}
-	return true
+	p.lose(loser{fact: weaker, n: n})
+	return *known == told
+}
+
+// same tells whether two texts say the same: JSON does with its members in any order.
+func same(a, b string) bool {
+	if a == b || !strings.HasPrefix(a, "{") && !strings.HasPrefix(a, "[") {
+		return a == b
+	}
+	x, y := jsontext.Value(a), jsontext.Value(b)
+	return x.Format(jsontext.ReorderRawObjects(true)) == nil && y.Format(jsontext.ReorderRawObjects(true)) == nil && bytes.Equal(x, y)
+}
+
+// loser is a fact that another place tells otherwise.
+type loser struct {
+	fact
+	n name
+}
+
+// lose puts a fact aside. What is told twice is kept once, here as well.
+func (p *report) lose(l loser) {
+	for i := range p.lost {
+		if known := &p.lost[i]; known.n == l.n && same(known.text, l.text) && (l.n < factCount || known.name == l.name) {
+			if l.outranks(&known.fact) {
+				*known = l
+			}
+			return
+		}
+	}
+	p.lost = append(p.lost, l)
 }
 
 func (f *fact) path() string { return f.at.prefix + f.name }
@@ -151,7 +209,80 @@ func (f *fact) stronger(than *fact) bool {
 	if empty := wire.Placeholder(than.text); empty != wire.Placeholder(f.text) {
 		return empty
 	}
-	return f.at.rank > than.at.rank
+	return f.outranks(than)
+}
+
+// outranks tells whether the place of a fact counts more than that of another. The order in which an object has its members tells
+// nothing, so where both count the same, their paths decide.
+func (f *fact) outranks(than *fact) bool {
+	if f.at.rank != than.at.rank {
+		return f.at.rank > than.at.rank
+	}
+	return cmp.Or(cmp.Compare(f.at.prefix, than.at.prefix), cmp.Compare(f.name, than.name)) < 0
+}
+
+// member is one that a stronger place may tell better. It waits until that was read.
+type member struct {
+	at   *place
+	name string
+	read func(func(*wire.Reader))
+}
+
+// waits tells whether a member has to wait: one that does not become a single fact, and that nothing stronger has told so far.
+func (p *report) waits(r *wire.Reader, at *place, name string) bool {
+	if p.late || r.Kind() == 'n' {
+		return false
+	}
+	switch name {
+	case "messages":
+		return len(p.talk.turns) == 0
+	case "presignedUrlsExpiresAt":
+		return p.expires == nil
+	case "artifact", "analysis", "compliance", "destination", "costs", "costBreakdown", "durationMs", "durationSeconds", "durationMinutes":
+		return at.rank < inMessage
+	default:
+		return false
+	}
+}
+
+// finish reads what had to wait, and keeps what has lost.
+func (p *report) finish() {
+	p.late = true
+	slices.SortFunc(p.waiting, func(a, b member) int {
+		return cmp.Or(cmp.Compare(b.at.rank, a.at.rank), cmp.Compare(a.at.prefix, b.at.prefix), cmp.Compare(a.name, b.name))
+	})
+	for _, m := range p.waiting {
+		m.read(func(r *wire.Reader) { p.common(r, m.at, m.name) })
+	}
+	p.talk.addAll(p.asked, p.notes)
+	if id := &p.facts[ownID]; id.text != "" && p.enveloped { // what is beside the message has an id of its own
+		p.lose(loser{fact: *id, n: callID})
+	} else if id.text != "" {
+		p.tell(callID, id.at, id.name, id.text)
+	}
+	if name := &p.facts[callName]; name.text != "" { // "This is just for your own reference."
+		at := p.places.New()
+		at.prefix, at.rank = name.at.prefix, asSetUp
+		p.addNamed(metadata, at, "name", &callnormv1.Value{Kind: &callnormv1.Value_StringValue{StringValue: name.text}})
+	}
+	for i := range p.lost {
+		if l := &p.lost[i]; !same(l.text, p.told(l)) {
+			p.notes.UnmappedText(l.path(), l.text)
+		}
+	}
+}
+
+// told returns what counts in the place of a fact that has lost.
+func (p *report) told(l *loser) string {
+	if l.n < factCount {
+		return p.text(l.n)
+	}
+	for known := p.lists[l.n-factCount]; known != nil; known = known.next {
+		if known.GetName() == l.name {
+			return plainText(known.GetValue())
+		}
+	}
+	return ""
 }
 
 func (p *report) text(n name) string { return p.facts[n].text }
@@ -218,6 +349,7 @@ func (p *report) read(r *wire.Reader) {
 		}
 		p.member(r, bare, name)
 	}
+	p.finish()
 }
 
 // member reads a member of a message. That of a record of the API has those of a call beside them.
@@ -231,10 +363,10 @@ func (p *report) member(r *wire.Reader, at *place, name string) {
 			p.tell(eventType, at, name, word)
 		}
 	case "id":
-		if p.enveloped {
+		if at.prefix != "" {
 			return
 		}
-		p.tell(callID, at, name, r.Text())
+		p.tell(ownID, at, name, r.Text())
 	case "status":
 		p.tell(callStatus, at, name, r.Word())
 	case "timestamp":
@@ -246,12 +378,12 @@ func (p *report) member(r *wire.Reader, at *place, name string) {
 		}
 	case "toolCallList", "toolCalls":
 		for range r.Elements() {
-			p.talk.readTool(r, toolCall{})
+			p.readTool(r, toolCall{})
 		}
 	case "toolWithToolCallList":
 		p.readToolsWithCalls(r)
 	case "functionCall":
-		p.talk.readTool(r, toolCall{})
+		p.readTool(r, toolCall{})
 	case "request":
 		p.request = r.Word()
 	case "toAssistant":
@@ -265,7 +397,7 @@ func (p *report) member(r *wire.Reader, at *place, name string) {
 	case "fromAssistant":
 		for name := range r.Members() {
 			if name == "name" {
-				p.activations = append(p.activations, activation{name: r.Text()})
+				p.handedBy = r.Text()
 			} else {
 				r.Skip() // its configuration
 			}
@@ -322,6 +454,10 @@ func (p *report) common(r *wire.Reader, at *place, name string) {
 		p.tellTime(n, at, name, r)
 		return
 	}
+	if p.waits(r, at, name) {
+		p.waiting = append(p.waiting, member{at: at, name: name, read: r.Later()})
+		return
+	}
 	switch name {
 	case "durationMs":
 		p.duration(r, 0, time.Millisecond)
@@ -338,15 +474,15 @@ func (p *report) common(r *wire.Reader, at *place, name string) {
 	case "assistantOverrides":
 		p.readOverrides(r)
 	case "metadata":
-		p.readMetadata(r)
+		p.readMetadata(r, at.rank)
 	case "transport":
 		p.readTransport(r, at.rank)
 	case "phoneCallProviderDetails":
 		p.readCarrierDetails(r, at.rank)
 	case "analysis":
-		p.readAnalysis(r, at.rank)
+		p.readAnalysis(r, at.rank+1)
 	case "artifact":
-		p.readArtifact(r, at.rank)
+		p.readArtifact(r, at.rank+1)
 	case "compliance":
 		p.readCompliance(r)
 	case "destination":
@@ -385,7 +521,7 @@ func (p *report) readCustomer(r *wire.Reader, rank rank) {
 			p.tell(customerEmail, at, name, r.Text())
 		case "externalId", "extension":
 			if value := r.Value(); value != nil {
-				p.attributes = p.addNamed(p.attributes, at.prefix+name, name, value)
+				p.addNamed(attributes, at, name, value)
 			}
 		case "assistantOverrides":
 			p.readOverrides(r)
@@ -430,7 +566,7 @@ func (p *report) readAssistant(r *wire.Reader, rank rank) {
 		case "transcriber":
 			p.readPart(r, rank, "model", sttModel)
 		case "metadata":
-			p.readMetadata(r)
+			p.readMetadata(r, asSetUp)
 		case "analysisPlan":
 			p.readRubric(r, rank)
 		default:
@@ -467,36 +603,69 @@ func (p *report) readOverrides(r *wire.Reader) {
 	for name := range r.Members() {
 		switch name {
 		case "variableValues":
-			p.readVariables(r)
+			p.readVariables(r, asSetUp)
 		case "metadata":
-			p.readMetadata(r)
+			p.readMetadata(r, inVariables)
 		default:
 			r.Skip()
 		}
 	}
 }
 
-func (p *report) readMetadata(r *wire.Reader) {
-	path := r.Path()
+func (p *report) readMetadata(r *wire.Reader, rank rank) {
+	at := p.within(r, rank)
 	for _, value := range r.NamedValues() {
-		p.metadata = p.addNamed(p.metadata, path+"."+value.GetName(), value.GetName(), value.GetValue())
+		p.addNamed(metadata, at, value.GetName(), value.GetValue())
 	}
 }
 
-// addNamed adds a value, unless the name is known. Then the first value counts, and another one is kept.
-func (p *report) addNamed(list []*callnormv1.NamedValue, path, name string, value *callnormv1.Value) []*callnormv1.NamedValue {
-	for _, known := range list {
+// namedValue is a value under its name, the place in which it stands, and the next of its list.
+type namedValue struct {
+	callnormv1.NamedValue
+	at   *place
+	next *namedValue
+}
+
+func (v *namedValue) fact() fact {
+	return fact{text: plainText(v.GetValue()), name: v.GetName(), at: v.at}
+}
+
+// addNamed adds a value. Of two that have one name the place decides, as it does of facts.
+func (p *report) addNamed(n name, at *place, name string, value *callnormv1.Value) {
+	end := &p.lists[n-factCount]
+	for ; *end != nil; end = &(*end).next {
+		known := *end
 		if known.GetName() != name {
 			continue
 		}
 		if known.GetValue() == nil {
-			known.Value = value
-		} else if value != nil && known.GetValue().String() != value.String() {
-			p.notes.UnmappedText(path, plainText(value))
+			known.Value, known.at = value, at
+		} else if value != nil {
+			counts, told := known.fact(), fact{text: plainText(value), name: name, at: at}
+			if p.decide(n, &counts, told); counts == told {
+				known.Value, known.at = value, at
+			}
 		}
-		return list
+		return
 	}
-	return append(list, &callnormv1.NamedValue{Name: name, Value: value})
+	*end = p.values.New()
+	(*end).Name, (*end).Value, (*end).at = name, value, at
+}
+
+// named returns the values of a list.
+func (p *report) named(n name) []*callnormv1.NamedValue {
+	count := 0
+	for v := p.lists[n-factCount]; v != nil; v = v.next {
+		count++
+	}
+	if count == 0 {
+		return nil
+	}
+	list := make([]*callnormv1.NamedValue, 0, count)
+	for v := p.lists[n-factCount]; v != nil; v = v.next {
+		list = append(list, &v.NamedValue)
+	}
+	return list
 }
 
 // plainText writes a value as a text.
@@ -587,9 +756,11 @@ type word struct{ path, text string }
 func readWord(r *wire.Reader) word { return word{path: r.Path(), text: r.Word()} }
 
 // keep keeps a word that has no place in the outcome.
-func (p *report) keep(w word) {
+func (p *report) keep(w word) { w.keep(p.notes) }
+
+func (w word) keep(notes *wire.Notes) {
 	if w.text != "" {
-		p.notes.UnmappedText(w.path, w.text)
+		notes.UnmappedText(w.path, w.text)
 	}
 }
 
@@ -620,13 +791,16 @@ func (p *report) readDestination(r *wire.Reader, d *destination) {
 		}
 		return
 	}
+	var older word
 	for name := range r.Members() {
 		d.told = true
 		switch name {
 		case "type":
 			d.kind = readWord(r)
-		case "number", "phoneNumber":
+		case "number":
 			d.number = r.Text()
+		case "phoneNumber":
+			older = word{path: r.Path(), text: r.Text()}
 		case "sipUri":
 			d.sipURI = r.Text()
 		case "assistantName":
@@ -642,6 +816,11 @@ func (p *report) readDestination(r *wire.Reader, d *destination) {
 		case "message", "description", "numberE164CheckEnabled", "transferMode", "sipHeaders", "assistant":
 			r.Skip()
 		}
+	}
+	if d.number == "" {
+		d.number = older.text
+	} else if d.number != older.text {
+		older.keep(r.Notes())
 	}
 }
 
@@ -683,8 +862,22 @@ func (p *report) readToolsWithCalls(r *wire.Reader) {
 			}
 		}
 		if later != nil {
-			later(func(r *wire.Reader) { p.talk.readTool(r, call) })
+			later(func(r *wire.Reader) { p.readTool(r, call) })
 		}
+	}
+}
+
+// readTool reads a call of a tool that stands by itself, with what is known of it from beside it.
+func (p *report) readTool(r *wire.Reader, call toolCall) {
+	call.path = r.Path()
+	call.read(r)
+	if call.id != "" || call.name != "" {
+		if p.asked == nil {
+			p.asked = make([]toolCall, 0, 3) // the same call in each of the lists
+		}
+		p.asked = append(p.asked, call)
+	} else if call.arguments != "" {
+		r.Notes().UnmappedText(call.path, call.arguments)
 	}
 }
 
