@@ -49,6 +49,7 @@ func Run(t *testing.T, adapter adapters.Adapter) {
 	})
 	t.Run("scenarios", func(t *testing.T) { checkScenarios(t, adapter, cases) })
 	t.Run("pure", func(t *testing.T) { checkPure(t, adapter, cases) })
+	t.Run("order", func(t *testing.T) { checkOrder(t, adapter, cases) })
 	t.Run("hostile", func(t *testing.T) { checkHostile(t, adapter, cases) })
 	t.Run("nothing vanishes", func(t *testing.T) { checkLeaves(t, adapter, cases) })
 }

@@ -48,11 +48,28 @@ func (f *form) odd(l leaf) []adapters.Delivery {
 	return append(list, f.with(l, value+"&"+name+"="+value+"2"), f.with(l, value+"&"+name))
 }
 
+// ordered returns the delivery with its pairs in another order.
+func (f *form) ordered(order order) adapters.Delivery {
+	names := make([]string, len(f.pairs))
+	for i, pair := range f.pairs {
+		names[i], _, _ = strings.Cut(pair, "=")
+	}
+	var pairs []string
+	for _, i := range ordered(names, order) {
+		pairs = append(pairs, f.pairs[i])
+	}
+	return f.of(pairs)
+}
+
 // with returns the delivery with another value of one pair, as it stands on the wire.
 func (f *form) with(l leaf, value string) adapters.Delivery {
 	pairs := slices.Clone(f.pairs)
 	name, _, _ := strings.Cut(pairs[l.pair], "=")
 	pairs[l.pair] = name + "=" + value
+	return f.of(pairs)
+}
+
+func (f *form) of(pairs []string) adapters.Delivery {
 	text := strings.Join(pairs, "&")
 	if f.inQuery {
 		return withQuery(f.delivery, []byte(text))

@@ -106,6 +106,8 @@ type document interface {
 	without(l leaf) adapters.Delivery
 	// odd returns the delivery with each of several odd things in the place of a leaf.
 	odd(l leaf) []adapters.Delivery
+	// ordered returns the delivery with its members in another order.
+	ordered(order order) adapters.Delivery
 }
 
 // documentOf takes a delivery apart: a form by its content type or because it is a query, anything else as JSON. What is neither
@@ -154,6 +156,32 @@ func (t *tree) odd(l leaf) []adapters.Delivery {
 		list = append(list, withBody(t.delivery, t.root.with(l, value)))
 	}
 	return list
+}
+
+func (t *tree) ordered(order order) adapters.Delivery {
+	if t.root == nil {
+		return t.delivery
+	}
+	return withBody(t.delivery, t.root.ordered(order).with(leaf{}, ""))
+}
+
+// ordered returns the value with the members of all its objects in another order.
+func (n *node) ordered(order order) *node {
+	result := &node{text: n.text, open: n.open}
+	places := make([]int, len(n.children))
+	for i := range places {
+		places[i] = i
+	}
+	if n.open == '{' {
+		places = ordered(n.names, order)
+	}
+	for _, i := range places {
+		if n.open == '{' {
+			result.names = append(result.names, n.names[i])
+		}
+		result.children = append(result.children, n.children[i].ordered(order))
+	}
+	return result
 }
 
 // node is a JSON value in which members keep their order. A leaf holds its text.
