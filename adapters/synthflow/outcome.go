@@ -710,8 +710,8 @@ func judged[M any](table words.Table[M], p *report, j judgement) (M, callnormv1.
 
 // placeOf returns the path of a verdict.
 func (p *report) placeOf(j judgement) string {
-	if j.place != "" {
-		return j.place + "." + j.criterion
+	if j.again {
+		return p.analysis.again + "." + j.criterion
 	}
 	return p.prefix + "analysis." + j.criterion
 }
@@ -719,7 +719,7 @@ func (p *report) placeOf(j judgement) string {
 // setJudgedAnswer reads the judge's opinion on who answered. It counts only where no documented word tells.
 func (p *report) setJudgedAnswer(o *callnormv1.CallOutcome, j judgement) {
 	plain, told, path := words.Plain(j.word), o.GetAnsweredBy().GetValue(), p.prefix+"analysis.answered_by_human"
-	if j.place != "" {
+	if j.again {
 		path = p.placeOf(j)
 	}
 	switch {

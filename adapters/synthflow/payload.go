@@ -126,15 +126,16 @@ type found struct {
 type analysis struct {
 	judgements []judgement // by criterion
 	all        string
+	again      string // where records of the API have verdicts
 }
 
 // judgement is what the judge says about one criterion, in one member or two: `steps` and `steps_feedback`.
 type judgement struct {
-	place     string // of the verdicts, if they are not the analysis
 	criterion string
 	word      string
 	value     *callnormv1.Value // of a verdict that is no word
 	remark    string
+	again     bool // not in the analysis
 }
 
 func (p *payload) read(r *wire.Reader) {
@@ -715,36 +716,37 @@ func (a *analysis) read(r *wire.Reader) {
 			a.all = r.Text()
 			continue
 		}
-		if v, ok := readJudgement(r, name); ok {
-			a.judgements = append(a.judgements, v)
+		a.judgements = append(a.judgements, judgement{})
+		if last := len(a.judgements) - 1; !a.judgements[last].read(r, name) {
+			a.judgements = a.judgements[:last]
 		}
 	}
 	a.sort()
 }
 
-// readJudgement reads one member of the judge's verdicts. A remark without a text is none.
-func readJudgement(r *wire.Reader, name string) (judgement, bool) {
+// read reads one member of the judge's verdicts. A remark without a text is none.
+func (j *judgement) read(r *wire.Reader, name string) bool {
 	if criterion, ok := strings.CutSuffix(name, "_feedback"); ok {
-		text := r.Text()
-		return judgement{criterion: criterion, remark: text}, text != ""
+		j.criterion, j.remark = criterion, r.Text()
+		return j.remark != ""
 	}
-	v := judgement{criterion: name}
+	j.criterion = name
 	switch kind := r.Kind(); {
 	case strings.HasPrefix(name, "judge_found_"): // what the judge found is no criterion that a call meets
 		if yes := r.Bool(); yes != nil {
-			v.value = &callnormv1.Value{Kind: &callnormv1.Value_BoolValue{BoolValue: *yes}}
+			j.value = &callnormv1.Value{Kind: &callnormv1.Value_BoolValue{BoolValue: *yes}}
 		}
 	case kind == '"', kind == 't', kind == 'f':
-		v.word = r.Word()
+		j.word = r.Word()
 	default:
-		v.value = r.Value()
+		j.value = r.Value()
 	}
-	return v, true
+	return true
 }
 
 // readAgain reads the judge's verdicts where records of the API have them. The analysis counts.
 func (a *analysis) readAgain(r *wire.Reader) {
-	place := r.Path()
+	a.again = r.Path()
 	known := make(map[string]int, len(a.judgements)) // by the name of the member
 	for i, j := range a.judgements {
 		name := j.criterion
@@ -763,16 +765,14 @@ func (a *analysis) readAgain(r *wire.Reader) {
 			r.Skip()
 			continue
 		}
-		var v judgement
-		ok := false
-		r.Peek(func(r *wire.Reader) { v, ok = readJudgement(r, name) })
-		v.place = place
+		v, ok := judgement{again: true}, false
+		r.Peek(func(r *wire.Reader) { ok = v.read(r, name) })
 		switch i, told := known[name]; {
 		case ok && !told:
 			a.judgements = append(a.judgements, v)
 		case ok && a.judgements[i].untold():
 			a.judgements[i] = v
-		case ok && !v.untold() && !v.repeats(a.judgements[i]):
+		case ok && !v.untold() && !v.repeats(&a.judgements[i]):
 			keepOther(r)
 		}
 		r.Skip()
@@ -780,9 +780,9 @@ func (a *analysis) readAgain(r *wire.Reader) {
 	a.sort()
 }
 
-func (j judgement) untold() bool { return j.word == "" && j.value == nil && j.remark == "" }
+func (j *judgement) untold() bool { return j.word == "" && j.value == nil && j.remark == "" }
 
-func (j judgement) repeats(other judgement) bool {
+func (j *judgement) repeats(other *judgement) bool {
 	return repeats(j.word, other.word) && j.remark == other.remark && proto.Equal(j.value, other.value)
 }
 
